@@ -1,0 +1,1 @@
+//! Typed Prometheus metrics for trading backends.
