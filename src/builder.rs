@@ -1,0 +1,349 @@
+//! How an instance is made.
+
+use std::{any::TypeId, collections::HashMap, fmt, time::Duration};
+
+use crate::{
+    clock::Clock,
+    escape,
+    family::OpenLabels,
+    instance::{Instance, Metrics, Mounted},
+    model::is_label_name,
+    registry::{Now, Registrar, Subsystem},
+    subsystems::Subsystems,
+};
+
+/// The cap of a domain of open labels, unless the builder says otherwise.
+const DEFAULT_CAP: usize = 1_000;
+
+/// India Standard Time, the day of the exchanges that the families are about.
+const DEFAULT_UTC_OFFSET: i32 = 5 * 3_600 + 30 * 60;
+
+/// What the alert `ElevatedDatabaseLatency` compares with.
+const DEFAULT_SLOW_QUERY: Duration = Duration::from_millis(500);
+
+/// Configures and makes an instance of [`Metrics`].
+///
+/// ```
+/// use backend_metrics::Metrics;
+///
+/// let metrics = Metrics::builder()
+///     .service("1.4.2", "order-gateway")
+///     .constant_label("region", "mumbai")
+///     .without("statements")
+///     .build()?;
+/// assert!(metrics.to_text().contains(
+///     "backend_service_info{region=\"mumbai\",version=\"1.4.2\",component=\"order-gateway\"} 1\n"
+/// ));
+/// # Ok::<(), backend_metrics::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    version: String,
+    component: String,
+    constant_labels: Vec<(String, String)>,
+    off: Vec<String>,
+    default_cap: usize,
+    caps: HashMap<TypeId, usize>,
+    utc_offset: i64,
+    slow_query: Duration,
+    clock: Clock,
+    mounts: Vec<Mount>,
+}
+
+#[derive(Clone, Copy)]
+struct Mount {
+    name: &'static str,
+    mount: fn(&mut Registrar) -> Mounted,
+}
+
+impl fmt::Debug for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            version: "unknown".into(),
+            component: "backend".into(),
+            constant_labels: Vec::new(),
+            off: Vec::new(),
+            default_cap: DEFAULT_CAP,
+            caps: HashMap::new(),
+            utc_offset: DEFAULT_UTC_OFFSET.into(),
+            slow_query: DEFAULT_SLOW_QUERY,
+            clock: Clock::system(),
+            mounts: Vec::new(),
+        }
+    }
+}
+
+/// A rule for the configuration of an instance that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A constant label's name is not lower-case ASCII with single underscores, or is reserved.
+    LabelName {
+        /// The name as given.
+        name: String,
+    },
+    /// A constant label was given twice.
+    DuplicateLabel {
+        /// The name of the label.
+        name: String,
+    },
+    /// A constant label has the name of a label of a family.
+    LabelClash {
+        /// The name of the label.
+        name: String,
+        /// The family that has it.
+        family: &'static str,
+    },
+    /// No subsystem has this name.
+    UnknownSubsystem {
+        /// The name as given.
+        name: String,
+    },
+    /// Two families have the same name, or two subsystems.
+    DuplicateName {
+        /// The name.
+        name: &'static str,
+    },
+    /// A cap of open labels is not between 1 and 10,000,000.
+    Cap {
+        /// The cap as given.
+        cap: usize,
+    },
+    /// The UTC offset is not within a day of UTC.
+    UtcOffset {
+        /// The offset as given, in seconds.
+        seconds: i64,
+    },
+    /// The process has no cells left; every instance is kept for its lifetime.
+    TooManyInstances,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LabelName { name } => write!(
+                f,
+                "constant_label: the name {name:?} must be lower-case ASCII with single underscores, and not `le`"
+            ),
+            Self::DuplicateLabel { name } => {
+                write!(f, "constant_label: {name:?} is given twice")
+            }
+            Self::LabelClash { name, family } => {
+                write!(f, "constant_label: {name:?} is a label of {family}")
+            }
+            Self::UnknownSubsystem { name } => {
+                write!(f, "without: no subsystem is named {name:?}")
+            }
+            Self::DuplicateName { name } => write!(f, "mount: {name:?} is declared twice"),
+            Self::Cap { cap } => {
+                write!(f, "label_cap: {cap} must be between 1 and 10,000,000")
+            }
+            Self::UtcOffset { seconds } => {
+                write!(f, "utc_offset: {seconds} s must be less than a day")
+            }
+            Self::TooManyInstances => {
+                f.write_str("build: the process has no room for another instance")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl Metrics {
+    /// An instance with the defaults of [`Builder`].
+    ///
+    /// # Panics
+    ///
+    /// When the process has no room for another instance, after some thousands.
+    #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "an instance is never freed: it is made on purpose"
+    )]
+    pub fn new() -> Self {
+        Self::builder().build().expect("the defaults keep the rules")
+    }
+
+    /// Configures an instance.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+impl Builder {
+    /// The version and the component in `backend_service_info`. Default: `unknown` and `backend`.
+    pub fn service(mut self, version: impl Into<String>, component: impl Into<String>) -> Self {
+        self.version = version.into();
+        self.component = component.into();
+        self
+    }
+
+    /// A label that every series carries. Prefer target labels of the scraper; use this where the scraper
+    /// cannot know.
+    pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.constant_labels.push((name.into(), value.into()));
+        self
+    }
+
+    /// Leaves a subsystem out of the exposition. Its helpers still work and record nowhere.
+    pub fn without(mut self, subsystem: impl Into<String>) -> Self {
+        self.off.push(subsystem.into());
+        self
+    }
+
+    /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000.
+    pub fn label_cap(mut self, cap: usize) -> Self {
+        self.default_cap = cap;
+        self
+    }
+
+    /// The cap of one domain.
+    pub fn cap_of<D: OpenLabels>(mut self, cap: usize) -> Self {
+        self.caps.insert(TypeId::of::<D>(), cap);
+        self
+    }
+
+    /// How far the trading day is ahead of UTC, in minutes; the `..._today` gauges start again at its
+    /// midnight. Default: 330, India Standard Time.
+    pub fn utc_offset_minutes(mut self, minutes: i32) -> Self {
+        self.utc_offset = i64::from(minutes) * 60;
+        self
+    }
+
+    /// Queries that take longer count in `database_slow_queries_total`. Default: 500 ms.
+    pub fn slow_query(mut self, threshold: Duration) -> Self {
+        self.slow_query = threshold;
+        self
+    }
+
+    /// The clock. Default: the system's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Adds a subsystem that the service declared with [`families!`](crate::families).
+    pub fn mount<S: Subsystem>(mut self) -> Self {
+        self.mounts.push(Mount {
+            name: S::NAME,
+            mount: |registrar| Mounted {
+                subsystem: Box::new(registrar.subsystem::<S>(true)),
+                on_scrape: |subsystem, now: &Now| {
+                    if let Some(subsystem) = subsystem.downcast_ref::<S>() {
+                        subsystem.on_scrape(now);
+                    }
+                },
+            },
+        });
+        self
+    }
+
+    /// Makes the instance. It takes memory that is never given back.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration breaks a rule of [`BuildError`].
+    pub fn build(self) -> Result<Metrics, BuildError> {
+        self.check()?;
+        self.make(|_| true)
+    }
+
+    /// An instance that nothing exposes.
+    pub(crate) fn discarding(self) -> Metrics {
+        self.make(|_| false).expect("the defaults keep the rules")
+    }
+
+    fn make(self, is_on: impl Fn(&str) -> bool) -> Result<Metrics, BuildError> {
+        let mut registrar = Registrar::new(self.default_cap, self.caps);
+        let subsystems = Subsystems::register(&mut registrar, |name| {
+            is_on(name) && !self.off.iter().any(|off| off == name)
+        });
+        let mounted = self.mounts.iter().map(|mount| (mount.mount)(&mut registrar)).collect();
+        let layout = registrar.finish();
+        if let Some(name) = layout.duplicate {
+            return Err(BuildError::DuplicateName { name });
+        }
+        if layout.exhausted {
+            return Err(BuildError::TooManyInstances);
+        }
+        for family in &layout.families {
+            for (name, _) in &self.constant_labels {
+                if family.definition.labels.iter().any(|label| label.name == name) {
+                    let (name, family) = (name.clone(), family.definition.name);
+                    return Err(BuildError::LabelClash { name, family });
+                }
+            }
+        }
+        let mut constant_labels = String::new();
+        for (name, value) in &self.constant_labels {
+            push_label(&mut constant_labels, name, value);
+        }
+        let mut info_labels = String::new();
+        push_label(&mut info_labels, "version", &self.version);
+        push_label(&mut info_labels, "component", &self.component);
+        let started = self.clock.now();
+        let instance = Instance {
+            subsystems,
+            mounted,
+            families: layout.families,
+            constant_labels,
+            info_labels,
+            clock: self.clock,
+            started,
+            slow_query: self.slow_query,
+            #[expect(clippy::cast_possible_truncation, reason = "checked to be within a day")]
+            utc_offset: self.utc_offset as i32,
+        };
+        _ = layout.domains;
+        Ok(Metrics::from_instance(instance))
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        for (position, (name, _)) in self.constant_labels.iter().enumerate() {
+            if !is_label_name(name) {
+                return Err(BuildError::LabelName { name: name.clone() });
+            }
+            if self.constant_labels[..position].iter().any(|(earlier, _)| earlier == name) {
+                return Err(BuildError::DuplicateLabel { name: name.clone() });
+            }
+        }
+        if let Some(name) = self.off.iter().find(|name| !Subsystems::NAMES.contains(&name.as_str()))
+        {
+            return Err(BuildError::UnknownSubsystem { name: name.clone() });
+        }
+        for (position, mount) in self.mounts.iter().enumerate() {
+            if Subsystems::NAMES.contains(&mount.name)
+                || self.mounts[..position].iter().any(|earlier| earlier.name == mount.name)
+            {
+                return Err(BuildError::DuplicateName { name: mount.name });
+            }
+        }
+        for cap in self.caps.values().chain([&self.default_cap]) {
+            if !(1..=10_000_000).contains(cap) {
+                return Err(BuildError::Cap { cap: *cap });
+            }
+        }
+        if self.utc_offset.abs() >= 24 * 60 * 60 {
+            return Err(BuildError::UtcOffset { seconds: self.utc_offset });
+        }
+        Ok(())
+    }
+}
+
+fn push_label(labels: &mut String, name: &str, value: &str) {
+    if !labels.is_empty() {
+        labels.push(',');
+    }
+    labels.push_str(name);
+    labels.push_str("=\"");
+    escape::label_value(labels, value);
+    labels.push('"');
+}

@@ -1,0 +1,3 @@
+//! Values that are read at scrape time.
+
+pub(crate) mod pool;

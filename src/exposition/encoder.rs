@@ -1,0 +1,225 @@
+//! The encoder of both text formats.
+
+use super::{
+    Format,
+    number::{bound, push_float, push_integer, push_units},
+};
+use crate::{
+    family::decode_late,
+    instance::Metrics,
+    model::{Buckets, Definition, Kind, ValueSet},
+    registry::{Family, Slot},
+    storage::{
+        cells::{Address, Reader},
+        local,
+    },
+};
+
+/// Encodes every family of an instance, and sets `metrics_series` to what came of it.
+pub(super) fn encode(metrics: Metrics, format: Format) -> String {
+    metrics.refresh();
+    let instance = metrics.instance();
+    let mut encoder = Encoder {
+        out: String::with_capacity(64 * 1024),
+        lines: 0,
+        format,
+        reader: local::reader(),
+        constant_labels: &instance.constant_labels,
+        info_labels: &instance.info_labels,
+        labels: String::new(),
+        cells: Vec::new(),
+    };
+    for family in &instance.families {
+        encoder.family(family);
+    }
+    encoder.out
+}
+
+struct Encoder<'a> {
+    out: String,
+    /// Samples written so far.
+    lines: usize,
+    format: Format,
+    reader: Reader,
+    constant_labels: &'a str,
+    info_labels: &'a str,
+    /// The labels of the series at hand.
+    labels: String,
+    /// The cells of the series at hand.
+    cells: Vec<u64>,
+}
+
+impl Encoder<'_> {
+    /// Writes a family, if it has a series to show; the number of samples.
+    fn family(&mut self, family: &Family) -> usize {
+        let (start, lines) = (self.out.len(), self.lines);
+        self.header(family.definition);
+        match family.domain {
+            None => self.combinations(family, family.base, ""),
+            Some(domain) => {
+                for entry in domain.shown() {
+                    self.combinations(family, family.base + entry.row(), entry.labels());
+                }
+            }
+        }
+        if self.lines == lines {
+            self.out.truncate(start);
+        }
+        self.lines - lines
+    }
+
+    fn header(&mut self, definition: &Definition) {
+        let (name, kind) = match self.format {
+            Format::OpenMetrics => (definition.openmetrics_name(), definition.kind.as_str()),
+            Format::Text if definition.kind == Kind::Info => (definition.name, "gauge"),
+            Format::Text => (definition.name, definition.kind.as_str()),
+        };
+        // A checked HELP text has nothing to escape.
+        for part in ["# HELP ", name, " ", definition.help, "\n# TYPE ", name, " ", kind, "\n"] {
+            self.out.push_str(part);
+        }
+        if self.format == Format::OpenMetrics
+            && let Some(unit) = definition.unit()
+        {
+            for part in ["# UNIT ", name, " ", unit, "\n"] {
+                self.out.push_str(part);
+            }
+        }
+    }
+
+    /// Writes a series for each combination of the closed labels.
+    fn combinations(&mut self, family: &Family, base: Address, open: &str) {
+        let stride = family.slot.cells();
+        let count = family.definition.closed_combinations();
+        for (combination, address) in (0..count).zip((base..).step_by(stride.max(1) as usize)) {
+            match family.slot {
+                Slot::Counter => {
+                    let value = self.reader.sum(address);
+                    self.sample(family, combination, open, |out| push_integer(out, value));
+                }
+                Slot::UpDown => {
+                    // A scrape can fall between an up on one thread and its down on another.
+                    let value = self.reader.sum(address).cast_signed().max(0);
+                    self.sample(family, combination, open, |out| push_integer(out, value));
+                }
+                Slot::Gauge => {
+                    let value = f64::from_bits(local::get(address));
+                    self.sample(family, combination, open, |out| push_float(out, value));
+                }
+                Slot::Late => {
+                    if let Some(value) = decode_late(local::get(address)) {
+                        self.sample(family, combination, open, |out| push_float(out, value));
+                    }
+                }
+                Slot::Histogram(buckets) => {
+                    self.histogram(family, buckets, combination, open, address);
+                }
+                Slot::Info => {
+                    self.labels.clear();
+                    push_joined(&mut self.labels, self.constant_labels);
+                    push_joined(&mut self.labels, self.info_labels);
+                    self.line(family.definition.name, "", |out| push_integer(out, 1));
+                }
+            }
+        }
+    }
+
+    fn sample(
+        &mut self,
+        family: &Family,
+        combination: usize,
+        open: &str,
+        value: impl FnOnce(&mut String),
+    ) {
+        self.set_labels(family.definition, combination, open);
+        self.line(family.definition.name, "", value);
+    }
+
+    fn histogram(
+        &mut self,
+        family: &Family,
+        buckets: &Buckets,
+        combination: usize,
+        open: &str,
+        address: Address,
+    ) {
+        let mut cells = std::mem::take(&mut self.cells);
+        cells.resize(family.slot.cells() as usize, 0);
+        self.reader.sums(address, &mut cells);
+        let (counts, sum) = cells.split_at(buckets.bounds().len() + 1);
+        if counts.iter().any(|count| *count > 0) {
+            self.set_labels(family.definition, combination, open);
+            let name = family.definition.name;
+            let mut total = 0_u64;
+            for (position, count) in counts.iter().enumerate() {
+                total = total.wrapping_add(*count);
+                for part in [name, "_bucket{", &self.labels] {
+                    self.out.push_str(part);
+                }
+                if !self.labels.is_empty() {
+                    self.out.push(',');
+                }
+                self.out.push_str("le=\"");
+                match buckets.bounds().get(position) {
+                    Some(upper) => self.out.push_str(&bound(*upper)),
+                    None => self.out.push_str("+Inf"),
+                }
+                self.out.push_str("\"} ");
+                push_integer(&mut self.out, total);
+                self.out.push('\n');
+                self.lines += 1;
+            }
+            self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
+            self.line(name, "_count", |out| push_integer(out, total));
+        }
+        self.cells = cells;
+    }
+
+    /// Writes a line of the series at hand.
+    fn line(&mut self, name: &str, suffix: &str, value: impl FnOnce(&mut String)) {
+        self.out.push_str(name);
+        self.out.push_str(suffix);
+        if !self.labels.is_empty() {
+            for part in ["{", &self.labels, "}"] {
+                self.out.push_str(part);
+            }
+        }
+        self.out.push(' ');
+        value(&mut self.out);
+        self.out.push('\n');
+        self.lines += 1;
+    }
+
+    /// Renders the labels of the series at hand: constant ones, then those of the family in its order.
+    fn set_labels(&mut self, definition: &Definition, combination: usize, open: &str) {
+        self.labels.clear();
+        push_joined(&mut self.labels, self.constant_labels);
+        let mut open = Some(open);
+        // The last label turns fastest.
+        let (mut above, mut rest) = (definition.closed_combinations(), combination);
+        for label in definition.labels {
+            if let ValueSet::Closed(values) = label.values {
+                above /= values.len();
+                let value = values[rest / above];
+                rest %= above;
+                for part in [comma(&self.labels), label.name, "=\"", value, "\""] {
+                    self.labels.push_str(part);
+                }
+            } else if let Some(open) = open.take() {
+                // All open labels of a family stand together, in the order of the domain.
+                push_joined(&mut self.labels, open);
+            }
+        }
+    }
+}
+
+fn push_joined(into: &mut String, labels: &str) {
+    if !labels.is_empty() {
+        into.push_str(comma(into));
+        into.push_str(labels);
+    }
+}
+
+fn comma(labels: &str) -> &'static str {
+    if labels.is_empty() { "" } else { "," }
+}

@@ -1,0 +1,135 @@
+//! How numbers are written.
+
+use std::fmt::Write;
+
+/// Appends a whole number.
+pub(crate) fn push_integer(into: &mut String, value: impl itoa::Integer) {
+    into.push_str(itoa::Buffer::new().format(value));
+}
+
+/// Appends a number as both text formats read it.
+pub(crate) fn push_float(into: &mut String, value: f64) {
+    /// Below this, whole numbers are exact and written as such.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.is_nan() {
+        into.push_str("NaN");
+    } else if value.is_infinite() {
+        into.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    } else if value.fract() == 0.0 && value.abs() < EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
+        push_integer(into, value as i64);
+    } else if value.abs() < 1e17 && value.abs() > 1e-7 {
+        _ = write!(into, "{value}");
+    } else {
+        _ = write!(into, "{value:e}");
+    }
+}
+
+/// Appends a sum of stored units: whole units, or billionths as a decimal fraction, exactly.
+pub(crate) fn push_units(into: &mut String, units: u64, billionths: bool) {
+    const BILLION: u64 = 1_000_000_000;
+    if !billionths {
+        push_integer(into, units);
+        return;
+    }
+    push_integer(into, units / BILLION);
+    let mut fraction = units % BILLION;
+    if fraction == 0 {
+        return;
+    }
+    let mut digits = *b"000000000";
+    for digit in digits.iter_mut().rev() {
+        *digit += (fraction % 10) as u8;
+        fraction /= 10;
+    }
+    into.push('.');
+    let last = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
+    into.extend(digits[..=last].iter().map(|digit| char::from(*digit)));
+}
+
+/// A bucket's upper bound in the canonical form of `OpenMetrics`: `0.5`, `1.0`, `100000.0`, `1e+06`.
+///
+/// Prometheus 3 normalises to it and Prometheus 2 keeps what it is given, so both store the same series.
+pub(crate) fn bound(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let significant = digits.len() - usize::from(digits.contains('.'));
+    let precision = significant.max(6);
+    if exponent < -4 || usize::try_from(exponent).is_ok_and(|exponent| exponent >= precision) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    let mut text = value.to_string();
+    if !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bound, push_float, push_units};
+
+    #[test]
+    fn bounds_are_canonical() {
+        for (value, text) in [
+            (0.0, "0.0"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (0.5, "0.5"),
+            (1.0, "1.0"),
+            (2.5, "2.5"),
+            (100_000.0, "100000.0"),
+            (123_456.7, "123456.7"),
+            (1e6, "1e+06"),
+            (2.5e6, "2.5e+06"),
+            (1e8, "1e+08"),
+        ] {
+            assert_eq!(bound(value), text);
+        }
+    }
+
+    #[test]
+    fn floats_are_read_back_as_written() {
+        let numbers = [
+            0.0,
+            -1.5,
+            0.1,
+            1e-9,
+            1e15,
+            1e16,
+            9.007_199_254_740_993e15,
+            1e300,
+            -3.0,
+            f64::MIN_POSITIVE,
+        ];
+        for value in numbers {
+            let mut text = String::new();
+            push_float(&mut text, value);
+            assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits(), "{text}");
+        }
+        for (value, expected) in
+            [(f64::NAN, "NaN"), (f64::INFINITY, "+Inf"), (f64::NEG_INFINITY, "-Inf"), (7.0, "7")]
+        {
+            let mut text = String::new();
+            push_float(&mut text, value);
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn sums_are_exact() {
+        for (units, billionths, expected) in [
+            (0, true, "0"),
+            (5, true, "0.000000005"),
+            (1_500_000_000, true, "1.5"),
+            (u64::MAX, true, "18446744073.709551615"),
+            (u64::MAX, false, "18446744073709551615"),
+        ] {
+            let mut text = String::new();
+            push_units(&mut text, units, billionths);
+            assert_eq!(text, expected);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Counters.
+
+use std::marker::PhantomData;
+
+use super::labels::{self, LabelSet};
+use crate::{
+    model::{Definition, Kind, Label},
+    registry::{FamilyType, Registrar, Slot},
+    storage::{cells::Address, local},
+};
+
+/// A number of events since the process started.
+///
+/// One series: a field of its own, or what a [`CounterFamily`] gives for a label set. It is the address of
+/// a cell, cheap to copy and to keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter {
+    cell: Address,
+}
+
+impl Counter {
+    /// Counts one event.
+    #[inline]
+    pub fn inc(self) {
+        local::add(self.cell, 1);
+    }
+
+    /// Counts `events` events. Past `u64::MAX` the counter wraps.
+    #[inline]
+    pub fn add(self, events: u64) {
+        local::add(self.cell, events);
+    }
+
+    pub(crate) fn cell(self) -> Address {
+        self.cell
+    }
+}
+
+/// Counters by label set.
+#[derive(Debug)]
+pub struct CounterFamily<L> {
+    base: Address,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<L: LabelSet> CounterFamily<L> {
+    /// The counter of a label set.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, labels: L) -> Counter {
+        Counter { cell: self.base + labels.row() + labels.index() as Address }
+    }
+}
+
+/// A counter that is kept elsewhere, by the operating system say, and read before a scrape.
+///
+/// It is left out until it was read once.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadCounter {
+    cell: Address,
+}
+
+impl ReadCounter {
+    /// Takes over what was read.
+    pub fn set(self, value: f64) {
+        local::set(self.cell, super::encode_late(value));
+    }
+}
+
+impl FamilyType for Counter {
+    const KIND: Kind = Kind::Counter;
+    const LABELS: &'static [Label] = &[];
+
+    fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
+        Self { cell: registrar.add(definition, Slot::Counter, 1, None) }
+    }
+}
+
+impl<L: LabelSet> FamilyType for CounterFamily<L> {
+    const KIND: Kind = Kind::Counter;
+    const LABELS: &'static [Label] = labels::checked::<L>();
+
+    fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
+        let domain = L::domain(registrar);
+        Self {
+            base: registrar.add(definition, Slot::Counter, L::COUNT, domain),
+            labels: PhantomData,
+        }
+    }
+}
+
+impl FamilyType for ReadCounter {
+    const KIND: Kind = Kind::Counter;
+    const LABELS: &'static [Label] = &[];
+
+    fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
+        Self { cell: registrar.add(definition, Slot::Late, 1, None) }
+    }
+}

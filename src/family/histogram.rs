@@ -1,0 +1,148 @@
+//! Histograms of integers: one cell for each bucket and one for the sum.
+
+use std::{marker::PhantomData, time::Duration};
+
+use super::labels::{self, LabelSet};
+use crate::{
+    model::{Buckets, Definition, Kind, Label, UnitRule},
+    registry::{FamilyType, Registrar, Slot},
+    storage::{cells::Address, local},
+};
+
+/// The most that one observation adds to a sum: 104 days in nanoseconds, 9 PB in bytes. So no single
+/// observation can use a sum up.
+const MOST: u64 = 1 << 53;
+
+/// What a histogram observes: a [`Duration`], a whole number (`u64`) of bytes or things, or a fraction
+/// (`f64`).
+///
+/// Every observation is counted, whatever its value:
+///
+/// - one larger than 2^53 units (nanoseconds, bytes, billionths) adds 2^53 to the sum, which saturates;
+/// - NaN and infinity fall into the `+Inf` bucket and add nothing to the sum;
+/// - a negative fraction counts as 0.
+pub trait Observation: Copy + 'static {
+    /// Stored units to one base unit.
+    const SCALE: f64;
+    /// What the type says about the family's name.
+    const UNIT: UnitRule;
+
+    /// The value to find the bucket of, and what the sum grows by.
+    fn units(self) -> (u64, u64);
+}
+
+impl Observation for Duration {
+    const SCALE: f64 = 1e9;
+    const UNIT: UnitRule = UnitRule::Exactly("_seconds");
+
+    #[inline]
+    fn units(self) -> (u64, u64) {
+        let nanos =
+            self.as_secs().saturating_mul(1_000_000_000).saturating_add(self.subsec_nanos().into());
+        (nanos, nanos.min(MOST))
+    }
+}
+
+impl Observation for u64 {
+    const SCALE: f64 = 1.0;
+    const UNIT: UnitRule = UnitRule::NotSeconds;
+
+    #[inline]
+    fn units(self) -> (u64, u64) {
+        (self, self.min(MOST))
+    }
+}
+
+impl Observation for f64 {
+    const SCALE: f64 = 1e9;
+    const UNIT: UnitRule = UnitRule::NotSeconds;
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, which is the rule for enormous and negative observations"
+    )]
+    fn units(self) -> (u64, u64) {
+        if !self.is_finite() {
+            return (u64::MAX, 0);
+        }
+        let units = (self * Self::SCALE).round() as u64;
+        (units, units.min(MOST))
+    }
+}
+
+/// A distribution of observations over buckets, with their sum.
+///
+/// One series: a field of its own, or what a [`HistogramFamily`] gives for a label set.
+#[derive(Clone, Copy, Debug)]
+pub struct Histogram<V = Duration> {
+    base: Address,
+    buckets: &'static Buckets,
+    observations: PhantomData<fn(V)>,
+}
+
+impl<V: Observation> Histogram<V> {
+    /// Adds an observation.
+    #[inline]
+    pub fn observe(self, value: V) {
+        let (value, amount) = value.units();
+        let bucket = self.buckets.index(value);
+        local::observe(
+            self.base + bucket as Address,
+            self.base + 1 + self.buckets.bounds().len() as Address,
+            amount,
+        );
+    }
+}
+
+/// Histograms by label set; a series appears with its first observation.
+#[derive(Debug)]
+pub struct HistogramFamily<L, V = Duration> {
+    base: Address,
+    /// Cells of one series.
+    stride: Address,
+    buckets: &'static Buckets,
+    types: PhantomData<fn(L, V)>,
+}
+
+impl<L: LabelSet, V: Observation> HistogramFamily<L, V> {
+    /// The histogram of a label set.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, labels: L) -> Histogram<V> {
+        Histogram {
+            base: self.base + labels.row() + labels.index() as Address * self.stride,
+            buckets: self.buckets,
+            observations: PhantomData,
+        }
+    }
+}
+
+impl<V: Observation> FamilyType for Histogram<V> {
+    const KIND: Kind = Kind::Histogram;
+    const LABELS: &'static [Label] = &[];
+    const SCALE: f64 = V::SCALE;
+    const UNIT: UnitRule = V::UNIT;
+
+    fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
+        let buckets = registrar.buckets(definition);
+        let base = registrar.add(definition, Slot::Histogram(buckets), 1, None);
+        Self { base, buckets, observations: PhantomData }
+    }
+}
+
+impl<L: LabelSet, V: Observation> FamilyType for HistogramFamily<L, V> {
+    const KIND: Kind = Kind::Histogram;
+    const LABELS: &'static [Label] = labels::checked::<L>();
+    const SCALE: f64 = V::SCALE;
+    const UNIT: UnitRule = V::UNIT;
+
+    fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
+        let domain = L::domain(registrar);
+        let buckets = registrar.buckets(definition);
+        let slot = Slot::Histogram(buckets);
+        let base = registrar.add(definition, slot, L::COUNT, domain);
+        Self { base, stride: slot.cells(), buckets, types: PhantomData }
+    }
+}

@@ -1,0 +1,274 @@
+//! Label sets: closed ones are an index, open ones a row of cells found in a domain.
+
+use std::{fmt, marker::PhantomData};
+
+use crate::{
+    model::{Label, Labels},
+    registry::{Part, Registrar},
+    storage::intern::{self, Entry, Nest},
+};
+
+/// The labels of a family.
+///
+/// Implemented by the enums of [`label_values!`](crate::label_values), by [`Open`] values, and by tuples of
+/// up to four of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a label set",
+    note = "use an enum of `label_values!`, `Open<D>`, or a tuple of these"
+)]
+pub trait LabelSet: Copy + Send + Sync + 'static {
+    /// The labels in exposition order.
+    const LIST: Labels;
+    /// How many combinations the closed labels have.
+    const COUNT: usize;
+    /// How many open parts there are: one at most.
+    const OPEN_PARTS: usize = 0;
+
+    /// The position of the combination among [`COUNT`](Self::COUNT).
+    fn index(self) -> usize;
+
+    /// The first cell of the open part's row.
+    #[doc(hidden)]
+    #[inline]
+    fn row(self) -> u32 {
+        0
+    }
+
+    /// The domain of the open part.
+    #[doc(hidden)]
+    fn domain(registrar: &mut Registrar) -> Option<DomainRef> {
+        _ = registrar;
+        None
+    }
+}
+
+/// A domain of an instance under construction.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct DomainRef(pub(crate) &'static intern::Domain);
+
+impl fmt::Debug for DomainRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DomainRef").field(&self.0.name()).finish()
+    }
+}
+
+macro_rules! tuple_label_set {
+    ($First:ident $($Next:ident)+) => {
+        impl<$First: LabelSet, $($Next: LabelSet),+> LabelSet for ($First, $($Next),+) {
+            const LIST: Labels = $First::LIST$(.join(&$Next::LIST))+;
+            const COUNT: usize = $First::COUNT $(* $Next::COUNT)+;
+            const OPEN_PARTS: usize = {
+                let parts = $First::OPEN_PARTS $(+ $Next::OPEN_PARTS)+;
+                assert!(parts <= 1, "a label set has one open part at most: declare a pair");
+                parts
+            };
+
+            #[inline]
+            #[allow(non_snake_case, reason = "named after the type parameters")]
+            fn index(self) -> usize {
+                let ($First, $($Next),+) = self;
+                let index = $First.index();
+                $(let index = index * $Next::COUNT + $Next.index();)+
+                index
+            }
+
+            #[inline]
+            #[allow(non_snake_case, reason = "named after the type parameters")]
+            fn row(self) -> u32 {
+                let ($First, $($Next),+) = self;
+                $First.row() $(+ $Next.row())+
+            }
+
+            fn domain(registrar: &mut Registrar) -> Option<DomainRef> {
+                $First::domain(registrar)$(.or_else(|| $Next::domain(registrar)))+
+            }
+        }
+    };
+}
+
+tuple_label_set!(A B);
+tuple_label_set!(A B C);
+tuple_label_set!(A B C D);
+
+/// A domain of open labels; implemented by [`open_labels!`](crate::open_labels).
+pub trait OpenLabels: 'static {
+    /// The label names.
+    const NAMES: &'static [&'static str];
+    /// The labels.
+    const LIST: Labels;
+    /// The values of one label set: a `&str`, or a pair of them.
+    type Values<'a>: Copy;
+
+    /// The values as a pair; the second is empty where there is one label.
+    fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str);
+}
+
+/// The values of a domain's labels that a [`Domain`] has looked up: the place of their series.
+///
+/// It is cheap to copy, may be kept, and goes into the label sets of all families of the domain.
+pub struct Open<D>(&'static Entry, PhantomData<fn(D)>);
+
+impl<D> Open<D> {
+    pub(crate) fn new(entry: &'static Entry) -> Self {
+        Self(entry, PhantomData)
+    }
+
+    pub(crate) fn entry(self) -> &'static Entry {
+        self.0
+    }
+}
+
+// An entry is made whole before it can be found.
+impl<D> std::panic::UnwindSafe for Open<D> {}
+impl<D> std::panic::RefUnwindSafe for Open<D> {}
+
+impl<D> Clone for Open<D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Open<D> {}
+
+impl<D> PartialEq for Open<D> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl<D> Eq for Open<D> {}
+
+impl<D> fmt::Debug for Open<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Open({})", self.0.labels())
+    }
+}
+
+impl<D: OpenLabels> LabelSet for Open<D> {
+    const LIST: Labels = D::LIST;
+    const COUNT: usize = 1;
+    const OPEN_PARTS: usize = 1;
+
+    #[inline]
+    fn index(self) -> usize {
+        0
+    }
+
+    #[inline]
+    fn row(self) -> u32 {
+        self.0.row()
+    }
+
+    fn domain(registrar: &mut Registrar) -> Option<DomainRef> {
+        Some(DomainRef(registrar.domain::<D>()))
+    }
+}
+
+/// The values of a domain's open labels in one instance.
+///
+/// A value is any text; it is cut at 128 bytes, and escaped when it is exposed. The domain's cap bounds
+/// how many values there are (1,000 unless the builder says otherwise): past it, all are `other`, and
+/// `metrics_label_overflows_total` counts them.
+pub struct Domain<D>(&'static intern::Domain, PhantomData<fn(D)>);
+
+impl<D> Clone for Domain<D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Domain<D> {}
+
+impl<D> fmt::Debug for Domain<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Domain").field(&self.0.name()).finish()
+    }
+}
+
+impl<D: OpenLabels> Domain<D> {
+    /// The place of these values, made if there is room for it, else that of `other`.
+    ///
+    /// Counters and gauges of the domain's families stand at zero from then on.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, values: D::Values<'_>) -> Open<D> {
+        let (first, second) = D::pair(values);
+        Open::new(self.0.get(first, second))
+    }
+
+    /// The place of these values, if they have been seen.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, values: D::Values<'_>) -> Option<Open<D>> {
+        let (first, second) = D::pair(values);
+        self.0.find(first, second).map(Open::new)
+    }
+
+    /// The place of a value that does not count against the cap.
+    pub(crate) fn reserve(&self, value: &str) -> Open<D> {
+        Open::new(self.0.reserve(value))
+    }
+
+    /// Takes the series of these values out of the exposition; `false` if they have none. Only for domains
+    /// whose families are all gauges that are set.
+    pub(crate) fn remove(&self, values: D::Values<'_>) -> bool {
+        let (first, second) = D::pair(values);
+        self.0.remove(first, second)
+    }
+}
+
+impl<D: OpenLabels> Part for Domain<D> {
+    fn register(registrar: &mut Registrar) -> Self {
+        Self(registrar.domain::<D>(), PhantomData)
+    }
+}
+
+/// A domain whose label sets are those of `Parent` with one more label, a small number.
+///
+/// Its series appear as they are used: a request method below an endpoint, a status below that.
+pub(crate) trait NestedLabels: OpenLabels {
+    type Parent: 'static;
+    const NEST: Nest;
+}
+
+/// The label sets of a nested domain in one instance.
+pub(crate) struct Nested<D>(&'static intern::Domain, PhantomData<fn(D)>);
+
+impl<D> fmt::Debug for Nested<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nested")
+    }
+}
+
+impl<D: NestedLabels> Nested<D> {
+    /// The place of `code` below `parent`; `value` is its text.
+    #[inline]
+    pub(crate) fn get(
+        &self,
+        parent: Open<D::Parent>,
+        code: u16,
+        value: impl FnOnce() -> String,
+    ) -> Open<D> {
+        Open::new(self.0.child(parent.entry(), code, value))
+    }
+}
+
+impl<D: NestedLabels> Part for Nested<D> {
+    fn register(registrar: &mut Registrar) -> Self {
+        Self(registrar.nested_domain::<D>(D::NEST), PhantomData)
+    }
+}
+
+/// The labels of a set, checked.
+pub(crate) const fn checked<L: LabelSet>() -> &'static [Label] {
+    struct Checked<L>(PhantomData<L>);
+    impl<L: LabelSet> Checked<L> {
+        const LIST: &'static Labels = &L::LIST;
+        const LABELS: &'static [Label] = {
+            assert!(L::OPEN_PARTS <= 1);
+            Self::LIST.checked()
+        };
+    }
+    Checked::<L>::LABELS
+}

@@ -1,0 +1,86 @@
+//! The one instance of the process that the free `track_*` functions record into.
+
+use once_cell::sync::{Lazy, OnceCell};
+
+use crate::{builder::Builder, instance::Metrics};
+
+static INSTALLED: OnceCell<Metrics> = OnceCell::new();
+
+/// Takes what is recorded before an instance is installed. Nothing exposes it.
+static DISCARDED: Lazy<Metrics> = Lazy::new(|| Builder::default().discarding());
+
+/// An instance was installed before; it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AlreadyInstalled;
+
+impl std::fmt::Display for AlreadyInstalled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("another instance is installed as the one of the process")
+    }
+}
+
+impl std::error::Error for AlreadyInstalled {}
+
+impl Metrics {
+    /// Makes this the instance of the process, which the free `track_*` functions record into.
+    ///
+    /// What they are called with before that is dropped, at the same cost.
+    ///
+    /// # Errors
+    ///
+    /// When an instance was installed before; it stays.
+    pub fn install(self) -> Result<(), AlreadyInstalled> {
+        INSTALLED.set(self).map_err(|_| AlreadyInstalled)
+    }
+
+    /// The instance of the process, if one was installed.
+    #[must_use]
+    pub fn installed() -> Option<Self> {
+        INSTALLED.get().copied()
+    }
+
+    /// The instance of the process, or one that nothing exposes.
+    #[inline]
+    pub(crate) fn global() -> Self {
+        match INSTALLED.get() {
+            Some(metrics) => *metrics,
+            None => *DISCARDED,
+        }
+    }
+}
+
+/// Declares helpers once, as methods of [`Metrics`] and as free functions on the installed instance.
+///
+/// The body is that of the method. A free function is documented like the method and calls it.
+macro_rules! helpers {
+    ($(
+        $(#[$attribute:meta])+
+        pub fn $name:ident($self:ident $(, $argument:ident: $Argument:ty)* $(,)?) $(-> $Return:ty)? $body:block
+    )+) => {
+        impl $crate::Metrics {
+            $(
+                $(#[$attribute])+
+                #[inline]
+                pub fn $name($self $(, $argument: $Argument)*) $(-> $Return)? $body
+            )+
+        }
+
+        /// The helpers as free functions on the installed instance.
+        pub(crate) mod free {
+            #[allow(unused_imports, reason = "what the signatures name")]
+            use super::*;
+
+            $(
+                $(#[$attribute])+
+                #[doc = ""]
+                #[doc = "Records into the [installed](crate::Metrics::install) instance; before one is installed, nowhere."]
+                #[inline]
+                pub fn $name($($argument: $Argument),*) $(-> $Return)? {
+                    $crate::Metrics::global().$name($($argument),*)
+                }
+            )+
+        }
+    };
+}
+pub(crate) use helpers;

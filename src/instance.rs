@@ -1,0 +1,154 @@
+//! An instance: every subsystem, and what a scrape needs to know.
+
+use std::{
+    any::Any,
+    fmt,
+    ops::Deref,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    clock::Clock,
+    registry::{Family, Now},
+    subsystems::Subsystems,
+};
+
+/// All metrics of a service.
+///
+/// It is one pointer, cheap to copy: hand it to whoever records. The subsystems are its fields
+/// (`metrics.database.queries`), and each event has a `track_*` method. Several instances live side by side
+/// without mixing, in tests say. An instance is never freed: it is made once, at the start of the program.
+///
+/// ```
+/// use backend_metrics::{Metrics, labels::AuthStatus};
+///
+/// let metrics = Metrics::new();
+/// metrics.auth.attempts.get(AuthStatus::Failed).inc();
+/// assert!(metrics.to_text().contains("auth_attempts_total{status=\"failed\"} 1\n"));
+/// ```
+#[derive(Clone, Copy)]
+pub struct Metrics(&'static Instance);
+
+pub(crate) struct Instance {
+    pub(crate) subsystems: Subsystems,
+    pub(crate) mounted: Vec<Mounted>,
+    pub(crate) families: Vec<Family>,
+    /// `name="value"` pairs that stand first in every label set.
+    pub(crate) constant_labels: String,
+    /// The labels of `backend_service_info`.
+    pub(crate) info_labels: String,
+    pub(crate) clock: Clock,
+    pub(crate) started: Instant,
+    pub(crate) slow_query: Duration,
+    /// Seconds that the trading day is ahead of UTC.
+    pub(crate) utc_offset: i32,
+}
+
+/// A subsystem that the service declared itself.
+pub(crate) struct Mounted {
+    pub(crate) subsystem: Box<dyn Any + Send + Sync>,
+    pub(crate) on_scrape: fn(&(dyn Any + Send + Sync), &Now),
+}
+
+impl Metrics {
+    pub(crate) fn from_instance(instance: Instance) -> Self {
+        Self(Box::leak(Box::new(instance)))
+    }
+
+    pub(crate) fn instance(self) -> &'static Instance {
+        self.0
+    }
+
+    /// The subsystem `S`, if it was [mounted](crate::Builder::mount).
+    #[must_use]
+    pub fn mounted<S: 'static>(self) -> Option<&'static S> {
+        self.0.mounted.iter().find_map(|mounted| mounted.subsystem.downcast_ref())
+    }
+
+    /// The clock of the instance.
+    #[must_use]
+    pub fn clock(self) -> &'static Clock {
+        &self.0.clock
+    }
+
+    /// The time since the instance was built.
+    #[inline]
+    #[must_use]
+    pub fn uptime(self) -> Duration {
+        self.0.clock.now().saturating_duration_since(self.0.started)
+    }
+
+    /// Starts measuring a duration.
+    #[inline]
+    #[must_use]
+    pub fn stopwatch(self) -> Stopwatch {
+        Stopwatch { metrics: self, started: self.0.clock.now() }
+    }
+
+    /// The threshold of a slow query.
+    #[inline]
+    pub(crate) fn slow_query(self) -> Duration {
+        self.0.slow_query
+    }
+
+    /// The day since 1970 at the configured UTC offset.
+    pub(crate) fn day(self) -> i64 {
+        let wall = self.0.clock.wall();
+        let seconds = match wall.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX / 2),
+            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX / 2),
+        };
+        (seconds + i64::from(self.0.utc_offset)).div_euclid(24 * 60 * 60)
+    }
+
+    /// Sets everything that is read or derived.
+    pub(crate) fn refresh(self) {
+        let now = Now { uptime: self.uptime(), wall: self.0.clock.wall(), day: self.day() };
+        self.0.subsystems.on_scrape(&now);
+        for mounted in &self.0.mounted {
+            (mounted.on_scrape)(&*mounted.subsystem, &now);
+        }
+    }
+}
+
+impl Deref for Metrics {
+    type Target = Subsystems;
+
+    #[inline]
+    fn deref(&self) -> &Subsystems {
+        &self.0.subsystems
+    }
+}
+
+// Its cells are atomic and its locks are held for no foreign code: a panic leaves nothing half done.
+impl std::panic::UnwindSafe for Metrics {}
+impl std::panic::RefUnwindSafe for Metrics {}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("families", &self.0.families.len()).finish_non_exhaustive()
+    }
+}
+
+/// A running measurement of a duration by the clock of an instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    metrics: Metrics,
+    started: Instant,
+}
+
+impl Stopwatch {
+    /// The instance whose clock it reads.
+    #[inline]
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics
+    }
+
+    /// The time since it was started.
+    #[inline]
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.metrics.instance().clock.now().saturating_duration_since(self.started)
+    }
+}

@@ -1,0 +1,167 @@
+//! The buckets of a histogram: the search, and upper bounds that several families share.
+
+/// Seconds: a request to the public API, 5 ms to 10 s.
+pub const REQUEST: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Seconds: a query or a wait for a connection, 1 ms to 5 s.
+pub const QUERY: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+
+/// Bytes: a message or a request body, 100 B to 1 MB.
+pub const SIZE: &[f64] = &[100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0];
+
+/// At most this many bounds to a histogram.
+const MAX_BOUNDS: usize = 32;
+
+/// The upper bounds of a histogram, and the search for the bucket of an observation.
+///
+/// A histogram stores integers: nanoseconds for seconds, billionths for other fractions, bytes and counts
+/// as they are. The bit length of a value picks its octave, which says how many bounds lie wholly below
+/// it; where an octave holds one bound at most, one comparison decides the rest. Otherwise the search is
+/// binary.
+#[derive(Debug)]
+pub struct Buckets {
+    bounds: &'static [f64],
+    scale: f64,
+    integers: [u64; MAX_BOUNDS],
+    octaves: [Octave; 65],
+    one_bound_each: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Octave {
+    below: u32,
+    bound: u64,
+}
+
+impl Buckets {
+    /// Buckets up to each of `bounds`, for observations stored as multiples of 1 / `scale`.
+    ///
+    /// # Panics
+    ///
+    /// When a rule for buckets is broken; in a `const` that is a compile error.
+    #[must_use]
+    pub const fn new(bounds: &'static [f64], scale: f64) -> Self {
+        assert!(!bounds.is_empty(), "a histogram has at least one bucket bound");
+        assert!(bounds.len() <= MAX_BOUNDS, "a histogram has at most 32 bucket bounds");
+        let mut integers = [u64::MAX; MAX_BOUNDS];
+        let mut i = 0;
+        while i < bounds.len() {
+            assert!(bounds[i].is_finite(), "a bucket bound is finite: +Inf is added");
+            assert!(bounds[i] >= 0.0, "a bucket bound is not negative");
+            integers[i] = round(bounds[i] * scale);
+            assert!(
+                i == 0 || (bounds[i - 1] < bounds[i] && integers[i - 1] < integers[i]),
+                "bucket bounds increase, by a whole unit at least"
+            );
+            i += 1;
+        }
+        let mut this = Self {
+            bounds,
+            scale,
+            integers,
+            octaves: [Octave { below: 0, bound: u64::MAX }; 65],
+            one_bound_each: true,
+        };
+        let mut bits = 0;
+        while bits <= 64 {
+            this.fill_octave(bits);
+            bits += 1;
+        }
+        this
+    }
+
+    /// Looks at the values of `bits` bits.
+    const fn fill_octave(&mut self, bits: usize) {
+        let (low, high): (u64, u64) = match bits {
+            0 => (0, 0),
+            64 => (1 << 63, u64::MAX),
+            _ => (1 << (bits - 1), (1 << bits) - 1),
+        };
+        let mut inside = 0;
+        let mut i = 0;
+        while i < self.bounds.len() {
+            let bound = self.integers[i];
+            if bound < low {
+                self.octaves[bits].below += 1;
+            } else if bound < high {
+                inside += 1;
+                self.octaves[bits].bound = bound;
+            }
+            i += 1;
+        }
+        if inside > 1 {
+            self.one_bound_each = false;
+        }
+    }
+
+    /// The upper bounds in the base unit of the family, `+Inf` left out.
+    #[must_use]
+    pub const fn bounds(&self) -> &'static [f64] {
+        self.bounds
+    }
+
+    /// Stored units to one base unit: 1e9 for seconds.
+    #[must_use]
+    pub const fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The number of bounds below `value`: the index of its bucket, as `le` wants it.
+    #[inline]
+    pub(crate) fn index(&self, value: u64) -> usize {
+        if self.one_bound_each {
+            let octave = self.octaves[(64 - value.leading_zeros()) as usize];
+            octave.below as usize + usize::from(value > octave.bound)
+        } else {
+            self.integers[..self.bounds.len()].partition_point(|bound| *bound < value)
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bound is finite and not negative; one past the largest integer saturates"
+)]
+const fn round(value: f64) -> u64 {
+    (value + 0.5) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Buckets;
+
+    fn agree(bounds: &'static [f64], one_bound_each: bool) {
+        let buckets = Buckets::new(bounds, 1.0);
+        assert_eq!(buckets.one_bound_each, one_bound_each);
+        for value in (0..2_000).chain([u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1]) {
+            #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
+            let below = bounds.iter().filter(|bound| **bound < value as f64).count();
+            assert_eq!(buckets.index(value), below, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_index_counts_the_bounds_below() {
+        agree(&[5.0, 10.0, 25.0, 50.0], true);
+        agree(&[0.0, 1.0, 10.0, 100.0], true);
+        agree(&[0.0], true);
+        agree(&[1.0, 2.0, 3.0, 4.0, 1000.0], true);
+        agree(&[5.0, 6.0, 7.0, 1000.0], false);
+    }
+
+    #[test]
+    fn a_bound_is_scaled_and_rounded() {
+        let buckets = Buckets::new(&[0.005, 0.1, 10.0], 1e9);
+        assert_eq!(buckets.integers[..3], [5_000_000, 100_000_000, 10_000_000_000]);
+    }
+
+    #[test]
+    fn broken_rules_are_refused() {
+        for bounds in
+            [&[][..], &[f64::NAN], &[f64::INFINITY], &[-1.0], &[2.0, 1.0], &[1.0, 1.0], &[0.1, 0.2]]
+        {
+            std::panic::catch_unwind(|| Buckets::new(bounds, 1.0)).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The macros that declare a subsystem. Each takes Rust-shaped input; logic is in `const fn` and traits.
+
+/// Declares a subsystem: a struct whose fields are families.
+///
+/// - The literal after the struct's name is the subsystem's name.
+/// - The first line of a field's doc comment is its `HELP` text, the literal is the name as Prometheus
+///   shows it, and `in` gives the upper bounds of a histogram.
+/// - Flags in brackets before `in`: `shared` (every replica reports the same number), `shared_value("x")`
+///   (only the series with that label value), `specified_name` (the name was fixed elsewhere and is exempt
+///   from the naming rules).
+/// - `with { .. }` holds fields that are no families, such as a [`Domain`](crate::Domain) of open labels.
+/// - `on_scrape = path` names a method that is called before every scrape.
+///
+/// A broken rule is a compile error under the field's name:
+///
+/// ```compile_fail
+/// backend_metrics::families! {
+///     /// A counter without `_total`.
+///     pub struct DeskMetrics = "desk" {
+///         /// Quotes sent
+///         pub quotes: backend_metrics::Counter = "desk_quotes",
+///     }
+/// }
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use backend_metrics::{CounterFamily, HistogramFamily, Metrics, families, label_values};
+///
+/// label_values! {
+///     /// Where a quote goes.
+///     pub enum Venue = "venue" {
+///         /// The National Stock Exchange.
+///         Nse = "nse",
+///         /// The Bombay Stock Exchange.
+///         Bse = "bse",
+///     }
+/// }
+///
+/// families! {
+///     /// The quotes of the desk.
+///     pub struct DeskMetrics = "desk" {
+///         /// Quotes sent
+///         pub quotes: CounterFamily<Venue> = "desk_quotes_total",
+///
+///         /// Time from the tick to the quote
+///         pub quote_duration: HistogramFamily<Venue> = "desk_quote_duration_seconds" in &[0.001, 0.01, 0.1],
+///     }
+/// }
+///
+/// let metrics = Metrics::builder().mount::<DeskMetrics>().build()?;
+/// let desk = metrics.mounted::<DeskMetrics>().expect("mounted above");
+/// desk.quotes.get(Venue::Nse).inc();
+/// desk.quote_duration.get(Venue::Nse).observe(Duration::from_millis(3));
+/// assert!(metrics.to_text().contains("desk_quotes_total{venue=\"nse\"} 1\n"));
+/// # Ok::<(), backend_metrics::BuildError>(())
+/// ```
+#[macro_export]
+macro_rules! families {
+    (
+        $(#[$meta:meta])*
+        pub struct $Subsystem:ident = $subsystem:literal {
+            $(with {
+                $($(#[$part_meta:meta])* $part_vis:vis $part:ident: $Part:ty,)+
+            })?
+            $(
+                $(#[doc = $doc:literal])*
+                pub $field:ident: $Family:ty =
+                    $name:literal $([$($flag:ident $(($value:literal))?),+])? $(in $buckets:expr)?,
+            )+
+        }
+        $(on_scrape = $on_scrape:path)?
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        #[non_exhaustive]
+        pub struct $Subsystem {
+            $($($(#[$part_meta])* $part_vis $part: $Part,)+)?
+            $(
+                $(#[doc = $doc])*
+                #[doc = concat!(
+                    "\n\n`", $name, "`", $(" with buckets `", stringify!($buckets), "`",)? "."
+                )]
+                pub $field: $Family,
+            )+
+        }
+
+        impl $crate::Subsystem for $Subsystem {
+            const NAME: &'static str = $subsystem;
+
+            // A constant per field, so that a broken rule is reported under the field's name.
+            #[allow(non_upper_case_globals, reason = "named after the fields")]
+            const DEFINITIONS: &'static [$crate::Definition] = {
+                $(const $field: $crate::Definition = $crate::Definition::new(
+                    $name,
+                    concat!($($doc, "\n"),*),
+                    <$Family as $crate::FamilyType>::KIND,
+                    <$Family as $crate::FamilyType>::LABELS,
+                    <$Family as $crate::FamilyType>::UNIT,
+                )
+                $(.with_buckets({
+                    const BUCKETS: &$crate::Buckets =
+                        &$crate::Buckets::new($buckets, <$Family as $crate::FamilyType>::SCALE);
+                    BUCKETS
+                }))?
+                $($(.$flag($($value)?))+)?
+                .checked();)+
+                &[$($field),+]
+            };
+
+            fn register(registrar: &mut $crate::Registrar) -> Self {
+                $($(let $part = <$Part as $crate::Part>::register(registrar);)+)?
+                let mut definitions = <Self as $crate::Subsystem>::DEFINITIONS.iter();
+                Self {
+                    $($($part,)+)?
+                    $($field: registrar.family::<$Family>(&mut definitions),)+
+                }
+            }
+
+            $(fn on_scrape(&self, now: &$crate::Now) {
+                $on_scrape(self, now);
+            })?
+        }
+
+        // Checks the definitions in `cargo check`, used or not.
+        const _: &[$crate::Definition] = <$Subsystem as $crate::Subsystem>::DEFINITIONS;
+    };
+}
+
+/// Declares a closed label: an enum with the exposed text beside each variant.
+///
+/// The literal after the enum's name is the name of the label, the same in every family that has it. The
+/// enum is a label set of its own; a tuple of enums is a label set of several labels.
+///
+/// ```
+/// backend_metrics::label_values! {
+///     /// Which way a quote goes.
+///     pub enum Direction = "direction" {
+///         /// To the exchange.
+///         Outbound = "outbound",
+///         /// From the exchange.
+///         Inbound = "inbound",
+///     }
+/// }
+/// assert_eq!(Direction::Outbound.as_str(), "outbound");
+/// ```
+///
+/// Two variants with the same text do not compile:
+///
+/// ```compile_fail
+/// backend_metrics::label_values! {
+///     /// Twice the same.
+///     pub enum Direction = "direction" {
+///         /// One.
+///         Outbound = "out",
+///         /// Another.
+///         Out = "out",
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! label_values {
+    (
+        $(#[$meta:meta])*
+        pub enum $Value:ident = $label:literal {
+            $($(#[$variant_meta:meta])* $Variant:ident = $text:literal,)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[doc = concat!("\n\nThe label `", $label, "`.")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $Value {
+            $(
+                $(#[$variant_meta])*
+                #[doc = concat!("\n\nExposed as `", $text, "`.")]
+                $Variant,
+            )+
+        }
+
+        impl $Value {
+            /// Every value, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$Variant),+];
+
+            /// The value as it is exposed.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => $text,)+
+                }
+            }
+        }
+
+        impl $crate::LabelSet for $Value {
+            const LIST: $crate::Labels = {
+                const VALUES: &[&str] = $crate::checked_values(&[$($text),+]);
+                $crate::Labels::new(&[$crate::Label::new($label, $crate::ValueSet::Closed(VALUES))])
+            };
+            const COUNT: usize = [$($text),+].len();
+
+            #[inline]
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+/// Declares a domain of open labels: one label or two whose values are any text, bounded by a cap.
+///
+/// Families whose label set holds [`Open`](crate::Open) of the same domain share its values: one look-up
+/// in the [`Domain`](crate::Domain) finds the cells of all of them.
+///
+/// ```
+/// use backend_metrics::{CounterFamily, Domain, Metrics, Open, families, open_labels};
+///
+/// open_labels! {
+///     /// The book a trade belongs to.
+///     pub struct Book(book);
+/// }
+///
+/// families! {
+///     /// Trades by book.
+///     pub struct BookMetrics = "books" {
+///         with {
+///             /// The books seen so far.
+///             pub books: Domain<Book>,
+///         }
+///         /// Trades booked
+///         pub trades: CounterFamily<Open<Book>> = "book_trades_total",
+///     }
+/// }
+///
+/// let metrics = Metrics::builder().mount::<BookMetrics>().cap_of::<Book>(50).build()?;
+/// let books = metrics.mounted::<BookMetrics>().expect("mounted above");
+/// books.trades.get(books.books.get("volatility")).inc();
+/// assert!(metrics.to_text().contains("book_trades_total{book=\"volatility\"} 1\n"));
+/// # Ok::<(), backend_metrics::BuildError>(())
+/// ```
+#[macro_export]
+macro_rules! open_labels {
+    ($(#[$meta:meta])* pub struct $Domain:ident($label:ident);) => {
+        $crate::open_labels!(@type [$(#[$meta])*] $Domain [$label]);
+
+        impl $crate::OpenLabels for $Domain {
+            $crate::open_labels!(@names [$label]);
+            type Values<'a> = &'a str;
+
+            #[inline]
+            fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
+                (values, "")
+            }
+        }
+    };
+    ($(#[$meta:meta])* pub struct $Domain:ident($first:ident, $second:ident);) => {
+        $crate::open_labels!(@type [$(#[$meta])*] $Domain [$first, $second]);
+
+        impl $crate::OpenLabels for $Domain {
+            $crate::open_labels!(@names [$first, $second]);
+            type Values<'a> = (&'a str, &'a str);
+
+            #[inline]
+            fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
+                values
+            }
+        }
+    };
+    (@type [$(#[$meta:meta])*] $Domain:ident [$($label:ident),+]) => {
+        $(#[$meta])*
+        #[doc = concat!("\n\nThe open label", $(" `", stringify!($label), "`",)+ ".")]
+        #[derive(Clone, Copy, Debug)]
+        pub enum $Domain {}
+    };
+    (@names [$($label:ident),+]) => {
+        const NAMES: &'static [&'static str] = &[$(stringify!($label)),+];
+        const LIST: $crate::Labels = $crate::Labels::new(&[
+            $($crate::Label::new(stringify!($label), $crate::ValueSet::Open)),+
+        ]);
+    };
+}

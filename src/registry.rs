@@ -1,0 +1,250 @@
+//! What an instance is made of: families, where their cells are, and how they are laid out.
+
+use std::{
+    any::TypeId,
+    collections::{HashMap, HashSet},
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    family::{DomainRef, OpenLabels},
+    model::{Buckets, Definition, Kind, Label, UnitRule},
+    storage::{
+        cells::Address,
+        intern::{Domain, Nest},
+        local,
+    },
+};
+
+/// A type that a field of [`families!`](crate::families) may have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a family type",
+    note = "use Counter, Gauge, UpDownGauge, LateGauge, Histogram, or one of these with Family<L>"
+)]
+pub trait FamilyType: Sized {
+    /// The Prometheus type.
+    const KIND: Kind;
+    /// The labels, empty for a single series.
+    const LABELS: &'static [Label];
+    /// Stored units to one base unit.
+    const SCALE: f64 = 1.0;
+    /// What the type says about the name.
+    const UNIT: UnitRule = UnitRule::Any;
+
+    /// Makes the family in an instance under construction.
+    fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self;
+}
+
+/// A type that a field in `with { .. }` of [`families!`](crate::families) may have.
+pub trait Part: Sized {
+    /// Makes the part in an instance under construction.
+    fn register(registrar: &mut Registrar) -> Self;
+}
+
+/// A group of families that is made together; implemented by [`families!`](crate::families).
+pub trait Subsystem: fmt::Debug + Send + Sync + Sized + 'static {
+    /// The name, for [`Builder::without`](crate::Builder::without) and the catalog.
+    const NAME: &'static str;
+    /// The families, in declaration order.
+    const DEFINITIONS: &'static [Definition];
+
+    /// Makes the families in an instance under construction.
+    fn register(registrar: &mut Registrar) -> Self;
+
+    /// Called before every scrape, to set what is read or derived.
+    fn on_scrape(&self, now: &Now) {
+        _ = now;
+    }
+}
+
+/// The time of a scrape.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Now {
+    /// The time since the instance was built.
+    pub uptime: Duration,
+    /// The time of day.
+    pub wall: SystemTime,
+    /// The day since 1970 at the configured UTC offset.
+    pub day: i64,
+}
+
+/// A family of an instance.
+#[derive(Clone, Copy)]
+pub(crate) struct Family {
+    pub(crate) definition: &'static Definition,
+    pub(crate) slot: Slot,
+    /// The first cell, or the offset of the first cell in a row of the domain.
+    pub(crate) base: Address,
+    pub(crate) domain: Option<&'static Domain>,
+}
+
+/// What the cells of a series hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Slot {
+    /// A count, summed over threads.
+    Counter,
+    /// The bits of a number, set for all threads.
+    Gauge,
+    /// The encoded bits of a number, absent until set.
+    Late,
+    /// A signed count, summed over threads.
+    UpDown,
+    /// Buckets and a sum, summed over threads.
+    Histogram(&'static Buckets),
+    /// Nothing: the labels are those of the instance.
+    Info,
+}
+
+impl Slot {
+    /// Cells of one series.
+    #[expect(clippy::cast_possible_truncation, reason = "a histogram has 32 bounds at most")]
+    pub(crate) const fn cells(self) -> Address {
+        match self {
+            // One more bucket, up to infinity, and the sum.
+            Self::Histogram(buckets) => buckets.bounds().len() as Address + 2,
+            Self::Info => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// An instance under construction.
+pub struct Registrar {
+    default_cap: usize,
+    caps: HashMap<TypeId, usize>,
+    domains: Vec<(TypeId, &'static Domain)>,
+    families: Vec<Family>,
+    names: HashSet<&'static str>,
+    duplicate: Option<&'static str>,
+    exhausted: bool,
+    /// Whether the subsystem at hand is exposed.
+    enabled: bool,
+    /// The family at hand.
+    name: &'static str,
+}
+
+impl fmt::Debug for Registrar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registrar").field("families", &self.families.len()).finish_non_exhaustive()
+    }
+}
+
+/// What construction came to.
+pub(crate) struct Layout {
+    pub(crate) families: Vec<Family>,
+    pub(crate) domains: Vec<&'static Domain>,
+    /// The first name that two families have.
+    pub(crate) duplicate: Option<&'static str>,
+    /// Whether the address space has no room for the instance.
+    pub(crate) exhausted: bool,
+}
+
+impl Registrar {
+    pub(crate) fn new(default_cap: usize, caps: HashMap<TypeId, usize>) -> Self {
+        Self {
+            default_cap,
+            caps,
+            domains: Vec::new(),
+            families: Vec::new(),
+            names: HashSet::new(),
+            duplicate: None,
+            exhausted: false,
+            enabled: true,
+            name: "",
+        }
+    }
+
+    /// Makes a subsystem; one that is off counts into cells that nothing exposes.
+    pub(crate) fn subsystem<S: Subsystem>(&mut self, enabled: bool) -> S {
+        self.enabled = enabled;
+        self.name = S::DEFINITIONS.first().map_or(S::NAME, |family| family.name);
+        S::register(self)
+    }
+
+    pub(crate) fn finish(mut self) -> Layout {
+        for (_, domain) in &self.domains {
+            self.exhausted |= !domain.freeze();
+        }
+        Layout {
+            families: self.families,
+            domains: self.domains.into_iter().map(|(_, domain)| domain).collect(),
+            duplicate: self.duplicate,
+            exhausted: self.exhausted,
+        }
+    }
+
+    /// Makes the family of the next definition; for [`families!`](crate::families).
+    ///
+    /// # Panics
+    ///
+    /// When there is no next definition.
+    #[doc(hidden)]
+    pub fn family<F: FamilyType>(
+        &mut self,
+        definitions: &mut std::slice::Iter<'static, Definition>,
+    ) -> F {
+        let definition = definitions.next().expect("one definition for each field");
+        self.name = definition.name;
+        F::register(definition, self)
+    }
+
+    /// Takes `len` cells.
+    pub(crate) fn cells(&mut self, len: usize) -> Address {
+        local::allocate(len).unwrap_or_else(|| {
+            self.exhausted = true;
+            0
+        })
+    }
+
+    /// Adds a family of `combinations` series, or as many for each entry of the domain; its first cell.
+    pub(crate) fn add(
+        &mut self,
+        definition: &'static Definition,
+        slot: Slot,
+        combinations: usize,
+        domain: Option<DomainRef>,
+    ) -> Address {
+        let cells = combinations * slot.cells() as usize;
+        let domain = domain.map(|domain| domain.0);
+        let base = match domain {
+            Some(domain) => domain.reserve_cells(cells),
+            None => self.cells(cells),
+        };
+        if !self.names.insert(definition.name) {
+            self.duplicate.get_or_insert(definition.name);
+        }
+        if self.enabled {
+            self.families.push(Family { definition, slot, base, domain });
+        }
+        base
+    }
+
+    /// The buckets of a histogram's definition.
+    pub(crate) fn buckets(&self, definition: &'static Definition) -> &'static Buckets {
+        _ = self;
+        definition.buckets.expect("a checked definition of a histogram has buckets")
+    }
+
+    /// The domain `D` of this instance.
+    pub(crate) fn domain<D: OpenLabels>(&mut self) -> &'static Domain {
+        self.domain_with::<D>(None)
+    }
+
+    /// The nested domain `D` of this instance.
+    pub(crate) fn nested_domain<D: OpenLabels>(&mut self, nest: Nest) -> &'static Domain {
+        self.domain_with::<D>(Some(nest))
+    }
+
+    fn domain_with<D: OpenLabels>(&mut self, nest: Option<Nest>) -> &'static Domain {
+        let id = TypeId::of::<D>();
+        if let Some((_, domain)) = self.domains.iter().find(|(known, _)| *known == id) {
+            return domain;
+        }
+        let cap = self.caps.get(&id).copied().unwrap_or(self.default_cap);
+        let domain = Domain::new(D::NAMES, nest, self.name, if self.enabled { cap } else { 0 });
+        self.domains.push((id, domain));
+        domain
+    }
+}

@@ -1,0 +1,216 @@
+//! Slabs of cells, each written by one thread at a time, and the pool they are leased from.
+//!
+//! The owner of a slab writes its cells with a relaxed load and a relaxed store: no other thread writes
+//! them, so nothing can come between. A thread that ends gives its slab back with its numbers in it; the
+//! pool's lock orders the two owners. Nothing is folded, so nothing is lost, and memory is bounded by
+//! the most threads alive at once. Threads past the pool's limit share one slab and write it with
+//! atomic read-modify-write operations.
+
+use super::sync::{AtomicU64, CHUNK, DIRECTORY, FAR, Mutex, NEAR, OnceRef, Relaxed};
+
+/// The place of a cell in every slab.
+pub(crate) type Address = u32;
+
+/// How many cells the address space holds.
+pub(crate) const CAPACITY: usize = (NEAR + FAR * DIRECTORY) * CHUNK;
+
+/// The cells that a slab takes memory for at once.
+#[repr(align(128))]
+struct Chunk([AtomicU64; CHUNK]);
+
+/// One thread's copy of the address space, filled chunk by chunk as it is touched.
+pub(crate) struct Slab {
+    near: [OnceRef<'static, Chunk>; NEAR],
+    far: [OnceRef<'static, [OnceRef<'static, Chunk>; DIRECTORY]>; FAR],
+    /// Taken to add a chunk: two threads that share a slab must not both add it.
+    growing: Mutex<()>,
+}
+
+impl Slab {
+    pub(crate) fn new() -> Self {
+        Self {
+            near: std::array::from_fn(|_| OnceRef::new()),
+            far: std::array::from_fn(|_| OnceRef::new()),
+            growing: Mutex::new(()),
+        }
+    }
+
+    /// Changes a cell of the slab that the calling thread owns.
+    #[inline]
+    pub(crate) fn update_owned(&self, address: Address, change: impl FnOnce(u64) -> u64) {
+        let cell = self.cell(address);
+        cell.store(change(cell.load(Relaxed)), Relaxed);
+    }
+
+    /// Changes a cell of the slab that several threads share.
+    pub(crate) fn update_shared(&self, address: Address, change: impl Fn(u64) -> u64) {
+        let cell = self.cell(address);
+        let mut seen = cell.load(Relaxed);
+        while let Err(now) = cell.compare_exchange_weak(seen, change(seen), Relaxed, Relaxed) {
+            seen = now;
+        }
+    }
+
+    /// Sets a cell of the slab that several threads share.
+    pub(crate) fn store_shared(&self, address: Address, value: u64) {
+        self.cell(address).store(value, Relaxed);
+    }
+
+    /// The value of a cell; 0 if nothing near it was ever written.
+    pub(crate) fn load(&self, address: Address) -> u64 {
+        match self.chunk(address as usize / CHUNK) {
+            Some(chunk) => chunk.0[address as usize % CHUNK].load(Relaxed),
+            None => 0,
+        }
+    }
+
+    /// Hands the cells from `address` on to `visit`, with their position, chunk by chunk.
+    pub(crate) fn load_run(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
+        let (mut done, mut at) = (0, address as usize);
+        while done < len {
+            let offset = at % CHUNK;
+            let run = (CHUNK - offset).min(len - done);
+            if let Some(chunk) = self.chunk(at / CHUNK) {
+                for (position, cell) in chunk.0[offset..offset + run].iter().enumerate() {
+                    visit(done + position, cell.load(Relaxed));
+                }
+            }
+            done += run;
+            at += run;
+        }
+    }
+
+    #[inline]
+    fn cell(&self, address: Address) -> &'static AtomicU64 {
+        let (number, offset) = (address as usize / CHUNK, address as usize % CHUNK);
+        let chunk = match self.near.get(number) {
+            Some(slot) => slot.get(),
+            None => self.far_chunk(number),
+        };
+        match chunk {
+            Some(chunk) => &chunk.0[offset],
+            None => &self.add_chunk(number).0[offset],
+        }
+    }
+
+    fn chunk(&self, number: usize) -> Option<&'static Chunk> {
+        match self.near.get(number) {
+            Some(slot) => slot.get(),
+            None => self.far_chunk(number),
+        }
+    }
+
+    fn far_chunk(&self, number: usize) -> Option<&'static Chunk> {
+        self.far[(number - NEAR) / DIRECTORY].get()?[(number - NEAR) % DIRECTORY].get()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_chunk(&self, number: usize) -> &'static Chunk {
+        let _growing = self.growing.lock();
+        let slot = match self.near.get(number) {
+            Some(slot) => slot,
+            None => {
+                let directory = self.far[(number - NEAR) / DIRECTORY]
+                    .get_or_init(|| Box::leak(Box::new(std::array::from_fn(|_| OnceRef::new()))));
+                &directory[(number - NEAR) % DIRECTORY]
+            }
+        };
+        slot.get_or_init(|| Box::leak(Box::new(Chunk(std::array::from_fn(|_| AtomicU64::new(0))))))
+    }
+}
+
+/// Every slab of the process.
+pub(crate) struct Pool {
+    slabs: Mutex<Slabs>,
+    limit: usize,
+    shared: Slab,
+}
+
+#[derive(Default)]
+struct Slabs {
+    all: Vec<&'static Slab>,
+    free: Vec<&'static Slab>,
+}
+
+impl Pool {
+    /// A pool that leases at most `limit` slabs.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { slabs: Mutex::new(Slabs::default()), limit, shared: Slab::new() }
+    }
+
+    /// A slab that the caller alone may write, or `None` when all are leased.
+    pub(crate) fn lease(&'static self) -> Option<Lease> {
+        let mut slabs = self.slabs.lock();
+        let slab = match slabs.free.pop() {
+            Some(slab) => slab,
+            None if slabs.all.len() < self.limit => {
+                let slab: &'static Slab = Box::leak(Box::new(Slab::new()));
+                slabs.all.push(slab);
+                slab
+            }
+            None => return None,
+        };
+        Some(Lease { pool: self, slab })
+    }
+
+    /// The slab that any thread may write, with the `_shared` operations only.
+    pub(crate) fn shared(&self) -> &Slab {
+        &self.shared
+    }
+
+    /// What a scrape reads: the slabs as of now.
+    pub(crate) fn reader(&'static self) -> Reader {
+        Reader { slabs: self.slabs.lock().all.clone(), shared: &self.shared }
+    }
+}
+
+/// The right to write a slab; the slab goes back to the pool on drop, its numbers in it.
+pub(crate) struct Lease {
+    pool: &'static Pool,
+    slab: &'static Slab,
+}
+
+impl Lease {
+    pub(crate) fn slab(&self) -> &'static Slab {
+        self.slab
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.pool.slabs.lock().free.push(self.slab);
+    }
+}
+
+/// Sums cells over all slabs.
+pub(crate) struct Reader {
+    slabs: Vec<&'static Slab>,
+    shared: &'static Slab,
+}
+
+impl Reader {
+    /// The sum of one cell. It wraps, so that a sum of signed steps comes out signed.
+    pub(crate) fn sum(&self, address: Address) -> u64 {
+        self.all().fold(0, |sum, slab| sum.wrapping_add(slab.load(address)))
+    }
+
+    /// The sums of the cells from `address` on. They saturate.
+    pub(crate) fn sums(&self, address: Address, into: &mut [u64]) {
+        into.fill(0);
+        self.each(address, into.len(), |position, value| {
+            into[position] = into[position].saturating_add(value);
+        });
+    }
+
+    /// Hands the cells from `address` on to `visit`, those of each slab by themselves.
+    pub(crate) fn each(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
+        for slab in self.all() {
+            slab.load_run(address, len, &mut visit);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'static Slab> {
+        self.slabs.iter().copied().chain(std::iter::once(self.shared))
+    }
+}

@@ -1,0 +1,577 @@
+//! Open label values: the table of a domain, its cap, and a cache per thread.
+//!
+//! A *domain* is a set of open labels that several families share, such as the endpoint of all HTTP
+//! families. One look-up finds the *entry* of a value, and with it the cells of every family: each entry
+//! owns one run of cells, a row, in which each family has its offset.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    hash::BuildHasher,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+};
+
+use foldhash::fast::RandomState;
+use once_cell::race::OnceRef;
+use parking_lot::Mutex;
+
+use super::{
+    cells::Address,
+    local,
+    table::{Hashed, Table},
+};
+use crate::escape;
+
+/// Open label values are cut at this many bytes, on a character boundary.
+pub(crate) const MAX_VALUE_BYTES: usize = 128;
+
+/// The value that takes what the cap leaves no room for.
+pub(crate) const OTHER: &str = "other";
+
+/// Ended label sets are kept for their return up to this multiple of the cap.
+const REMEMBERED: usize = 8;
+
+/// One value of a domain, or one pair of values.
+pub(crate) struct Entry {
+    domain: u32,
+    /// What tells the children of one parent apart.
+    code: u16,
+    hash: u64,
+    /// The open values, one after the other.
+    key: Box<str>,
+    /// Where the first value ends.
+    split: usize,
+    row: Address,
+    /// The labels as they are exposed: `endpoint="/orders"`.
+    labels: Box<str>,
+    removed: AtomicBool,
+    children: Node,
+}
+
+impl Entry {
+    /// The first cell of the entry's row.
+    #[inline]
+    pub(crate) fn row(&self) -> Address {
+        self.row
+    }
+
+    /// The labels as they are exposed, without braces.
+    pub(crate) fn labels(&self) -> &str {
+        &self.labels
+    }
+
+    #[inline]
+    fn is(&self, domain: u32, first: &str, second: &str) -> bool {
+        self.domain == domain
+            && self.split == first.len()
+            && self.key.len() == first.len() + second.len()
+            && self.key.as_bytes().starts_with(first.as_bytes())
+            && self.key.as_bytes().ends_with(second.as_bytes())
+    }
+}
+
+impl Hashed for Entry {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// The entries below an entry, a cache line at a time.
+struct Node {
+    slots: [OnceRef<'static, Entry>; 7],
+    next: OnceRef<'static, Node>,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { slots: std::array::from_fn(|_| OnceRef::new()), next: OnceRef::new() }
+    }
+
+    #[inline]
+    fn find(&self, domain: u32, code: u16) -> Option<&'static Entry> {
+        let mut node = self;
+        loop {
+            for slot in &node.slots {
+                let entry = slot.get()?;
+                if entry.code == code && entry.domain == domain {
+                    return Some(entry);
+                }
+            }
+            node = node.next.get()?;
+        }
+    }
+
+    /// Adds under the domain's lock.
+    fn add(&self, entry: &'static Entry) {
+        let mut node = self;
+        while !node.slots.iter().any(|slot| slot.set(entry).is_ok()) {
+            node = node.next.get_or_init(|| Box::leak(Box::new(Self::new())));
+        }
+    }
+}
+
+/// How the entries of a domain hang below those of another, one for each small number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nest {
+    /// The label that is added.
+    pub(crate) label: &'static str,
+    /// Whether it stands before the parent's labels.
+    pub(crate) first: bool,
+}
+
+/// The table of one domain of one instance.
+pub(crate) struct Domain {
+    id: u32,
+    labels: &'static [&'static str],
+    nest: Option<Nest>,
+    /// The family that overflows are counted under.
+    name: &'static str,
+    /// At most this many distinct values; 0 while the subsystem is off.
+    cap: usize,
+    row_len: AtomicU32,
+    table: Table<Entry>,
+    known: Mutex<Known>,
+    full: AtomicBool,
+    hasher: RandomState,
+    other: OnceLock<&'static Entry>,
+    other_is_shown: AtomicBool,
+    overflows: OnceLock<Address>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Entries by their exposed labels: the order of exposition.
+    shown: BTreeMap<&'static str, &'static Entry>,
+    /// How many of `shown` do not count against the cap.
+    reserved: usize,
+    /// Entries in the table.
+    in_table: usize,
+}
+
+thread_local! {
+    static CACHE: [Cell<Option<&'static Entry>>; 256] = const { [const { Cell::new(None) }; 256] };
+}
+
+impl Domain {
+    /// An empty domain, to live as long as the process.
+    pub(crate) fn new(
+        labels: &'static [&'static str],
+        nest: Option<Nest>,
+        name: &'static str,
+        cap: usize,
+    ) -> &'static Self {
+        static IDS: AtomicU32 = AtomicU32::new(0);
+        Box::leak(Box::new(Self {
+            id: IDS.fetch_add(1, Relaxed),
+            labels,
+            nest,
+            name,
+            cap,
+            row_len: AtomicU32::new(0),
+            table: Table::new(),
+            known: Mutex::new(Known::default()),
+            full: AtomicBool::new(cap == 0),
+            hasher: RandomState::default(),
+            other: OnceLock::new(),
+            other_is_shown: AtomicBool::new(false),
+            overflows: OnceLock::new(),
+        }))
+    }
+
+    /// Makes room for `cells` in every row; the offset of the first. Only before [`freeze`](Self::freeze).
+    #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
+    pub(crate) fn reserve_cells(&self, cells: usize) -> Address {
+        self.row_len.fetch_add(cells as Address, Relaxed)
+    }
+
+    /// Ends the layout of the row; `false` if there is no room for even one.
+    pub(crate) fn freeze(&'static self) -> bool {
+        let values = self.labels.iter().map(|_| OTHER);
+        let mut labels = String::new();
+        for (name, value) in self.labels.iter().zip(values) {
+            push_label(&mut labels, name, value);
+        }
+        let second = if self.labels.len() > 1 { OTHER } else { "" };
+        match self.entry(OTHER, second, 0, labels) {
+            Some(entry) => self.other.set(entry).is_ok(),
+            None => false,
+        }
+    }
+
+    /// The family that overflows are counted under; none for a nested domain, which has no cap.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        self.nest.is_none().then_some(self.name)
+    }
+
+    /// Says where overflows are counted.
+    pub(crate) fn count_overflows_in(&self, cell: Address) {
+        _ = self.overflows.set(cell);
+    }
+
+    /// The entry of a value or a pair, added if there is room, else that of `other`.
+    #[inline]
+    pub(crate) fn get(&'static self, first: &str, second: &str) -> &'static Entry {
+        let (first, second) = (cut(first), cut(second));
+        let slot = self.cache_slot(first, second);
+        match CACHE.with(|cache| cache[slot].get()) {
+            Some(entry) if entry.is(self.id, first, second) && !entry.removed.load(Relaxed) => {
+                entry
+            }
+            _ => self.get_uncached(slot, first, second),
+        }
+    }
+
+    /// The entry of a value or a pair, if there is one.
+    #[inline]
+    pub(crate) fn find(&'static self, first: &str, second: &str) -> Option<&'static Entry> {
+        let (first, second) = (cut(first), cut(second));
+        let slot = self.cache_slot(first, second);
+        match CACHE.with(|cache| cache[slot].get()) {
+            Some(entry) if entry.is(self.id, first, second) && !entry.removed.load(Relaxed) => {
+                Some(entry)
+            }
+            _ => self.find_uncached(slot, first, second),
+        }
+    }
+
+    #[inline(never)]
+    fn find_uncached(
+        &'static self,
+        slot: usize,
+        first: &str,
+        second: &str,
+    ) -> Option<&'static Entry> {
+        let entry = self
+            .table
+            .get(self.hash(first, second), |entry| entry.is(self.id, first, second))
+            .filter(|entry| !entry.removed.load(Relaxed))?;
+        CACHE.with(|cache| cache[slot].set(Some(entry)));
+        Some(entry)
+    }
+
+    #[inline(never)]
+    fn get_uncached(&'static self, slot: usize, first: &str, second: &str) -> &'static Entry {
+        if let Some(entry) = self.find_uncached(slot, first, second) {
+            return entry;
+        }
+        if !self.full.load(Relaxed)
+            && let Some(entry) = self.add(first, second, false)
+        {
+            return entry;
+        }
+        self.overflow()
+    }
+
+    /// Adds a value that does not count against the cap.
+    pub(crate) fn reserve(&'static self, value: &str) -> &'static Entry {
+        self.find(value, "").or_else(|| self.add(value, "", true)).unwrap_or_else(|| self.other())
+    }
+
+    #[cold]
+    fn add(&'static self, first: &str, second: &str, reserved: bool) -> Option<&'static Entry> {
+        if self.cap == 0 {
+            return None;
+        }
+        let hash = self.hash(first, second);
+        let mut known = self.known.lock();
+        let there = self.table.get(hash, |entry| entry.is(self.id, first, second));
+        if let Some(entry) = there
+            && !entry.removed.load(Relaxed)
+        {
+            return Some(entry);
+        }
+        if first == OTHER && (second == OTHER || self.labels.len() == 1) {
+            drop(known);
+            self.show_other();
+            return Some(self.other());
+        }
+        let full = known.shown.len() - known.reserved >= self.cap
+            || (there.is_none() && known.in_table >= self.cap.saturating_mul(REMEMBERED));
+        if full && !reserved {
+            self.full.store(true, Relaxed);
+            return None;
+        }
+        let entry = if let Some(entry) = there {
+            self.clear(entry);
+            entry.removed.store(false, Relaxed);
+            entry
+        } else {
+            let mut labels = String::new();
+            for (name, value) in self.labels.iter().zip([first, second]) {
+                push_label(&mut labels, name, value);
+            }
+            let entry = self.entry(first, second, 0, labels)?;
+            self.table.insert(known.in_table, entry);
+            known.in_table += 1;
+            entry
+        };
+        known.reserved += usize::from(reserved);
+        known.shown.insert(&entry.labels, entry);
+        Some(entry)
+    }
+
+    /// Takes a value's series out of the exposition and makes room for another; `false` if it has none.
+    /// Only gauges that are set may hang on it: their cells are the shared ones.
+    pub(crate) fn remove(&'static self, first: &str, second: &str) -> bool {
+        let Some(entry) = self.find(first, second) else { return false };
+        let mut known = self.known.lock();
+        if known.shown.remove(&*entry.labels).is_none() {
+            return false;
+        }
+        entry.removed.store(true, Relaxed);
+        self.clear(entry);
+        self.full.store(false, Relaxed);
+        true
+    }
+
+    fn clear(&self, entry: &Entry) {
+        (0..self.row_len.load(Relaxed)).for_each(|offset| local::set(entry.row + offset, 0));
+    }
+
+    /// The entry below `parent` for `code`, added if it is new.
+    #[inline]
+    pub(crate) fn child(
+        &'static self,
+        parent: &'static Entry,
+        code: u16,
+        value: impl FnOnce() -> String,
+    ) -> &'static Entry {
+        match parent.children.find(self.id, code) {
+            Some(entry) => entry,
+            None => self.add_child(parent, code, &value()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_child(&'static self, parent: &'static Entry, code: u16, value: &str) -> &'static Entry {
+        let mut known = self.known.lock();
+        if let Some(entry) = parent.children.find(self.id, code) {
+            return entry;
+        }
+        let Some(Nest { label, first }) = self.nest else { return self.other() };
+        let mut labels = String::new();
+        if !first {
+            labels.push_str(&parent.labels);
+        }
+        push_label(&mut labels, label, value);
+        if first {
+            labels.push(',');
+            labels.push_str(&parent.labels);
+        }
+        let Some(entry) = self.entry(value, "", code, labels) else { return self.other() };
+        parent.children.add(entry);
+        if self.cap > 0 {
+            known.shown.insert(&entry.labels, entry);
+        }
+        entry
+    }
+
+    /// Every entry that is exposed, in the order of exposition.
+    pub(crate) fn shown(&self) -> Vec<&'static Entry> {
+        self.known.lock().shown.values().copied().collect()
+    }
+
+    fn other(&self) -> &'static Entry {
+        self.other.get().expect("an instance freezes its domains before anyone can reach them")
+    }
+
+    fn show_other(&self) {
+        if !self.other_is_shown.swap(true, Relaxed) {
+            let other = self.other();
+            let mut known = self.known.lock();
+            known.shown.insert(&other.labels, other);
+            known.reserved += 1;
+        }
+    }
+
+    #[cold]
+    fn overflow(&'static self) -> &'static Entry {
+        if self.cap > 0 {
+            if !self.other_is_shown.load(Relaxed) {
+                self.show_other();
+                #[cfg(feature = "tracing")]
+                tracing::warn!(
+                    family = self.name,
+                    cap = self.cap,
+                    "the cap of distinct open label values is reached: further ones are counted as `other`"
+                );
+            }
+            if let Some(cell) = self.overflows.get() {
+                local::add(*cell, 1);
+            }
+        }
+        self.other()
+    }
+
+    fn entry(
+        &self,
+        first: &str,
+        second: &str,
+        code: u16,
+        labels: String,
+    ) -> Option<&'static Entry> {
+        let row = local::allocate(self.row_len.load(Relaxed) as usize)?;
+        Some(Box::leak(Box::new(Entry {
+            domain: self.id,
+            code,
+            hash: self.hash(first, second),
+            key: [first, second].concat().into(),
+            split: first.len(),
+            row,
+            labels: labels.into(),
+            removed: AtomicBool::new(false),
+            children: Node::new(),
+        })))
+    }
+
+    fn hash(&self, first: &str, second: &str) -> u64 {
+        self.hasher.hash_one((first, second))
+    }
+
+    /// A cheap mix of the values' first, middle and last bytes: a collision costs a look-up, no more.
+    #[inline]
+    fn cache_slot(&self, first: &str, second: &str) -> usize {
+        let mix = mix(first) ^ mix(second).rotate_left(32) ^ u64::from(self.id);
+        (mix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
+    }
+}
+
+#[inline]
+fn mix(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mix = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let middle = bytes[bytes.len() / 2 - 4..].first_chunk::<8>();
+            u64::from_le_bytes(*first)
+                ^ u64::from_le_bytes(*last).rotate_left(21)
+                ^ middle.map_or(0, |middle| u64::from_le_bytes(*middle)).rotate_left(42)
+        }
+        _ => bytes.iter().fold(0, |mix, byte| mix << 8 | u64::from(*byte)),
+    };
+    mix ^ bytes.len() as u64
+}
+
+#[inline]
+fn cut(value: &str) -> &str {
+    if value.len() <= MAX_VALUE_BYTES {
+        return value;
+    }
+    &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
+}
+
+fn push_label(labels: &mut String, name: &str, value: &str) {
+    if !labels.is_empty() {
+        labels.push(',');
+    }
+    labels.push_str(name);
+    labels.push_str("=\"");
+    escape::label_value(labels, value);
+    labels.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Domain, MAX_VALUE_BYTES};
+    use crate::storage::local;
+
+    fn domain(labels: &'static [&'static str], cap: usize) -> &'static Domain {
+        let domain = Domain::new(labels, None, "test_total", cap);
+        domain.reserve_cells(1);
+        assert!(domain.freeze());
+        domain.count_overflows_in(local::allocate(1).unwrap());
+        domain
+    }
+
+    fn overflows(domain: &Domain) -> u64 {
+        local::reader().sum(*domain.overflows.get().unwrap())
+    }
+
+    fn shown(domain: &Domain) -> Vec<&str> {
+        domain.shown().iter().map(|entry| entry.labels()).collect()
+    }
+
+    #[test]
+    fn a_value_keeps_its_row() {
+        let domain = domain(&["endpoint"], 10_000);
+        let rows: Vec<_> = (0..5_000).map(|n| domain.get(&format!("/{n}"), "").row()).collect();
+        for (n, row) in rows.iter().enumerate() {
+            assert_eq!(domain.get(&format!("/{n}"), "").row(), *row);
+            assert_eq!(domain.find(&format!("/{n}"), "").unwrap().row(), *row);
+        }
+        assert!(domain.find("/5000", "").is_none());
+        assert_eq!(domain.shown().len(), 5_000);
+    }
+
+    #[test]
+    fn past_the_cap_values_are_other_and_counted_once_each() {
+        let domain = domain(&["endpoint"], 2);
+        for value in ["/a", "/b", "/c", "/a", "/d"] {
+            local::add(domain.get(value, "").row(), 1);
+        }
+        assert_eq!(shown(domain), [r#"endpoint="/a""#, r#"endpoint="/b""#, r#"endpoint="other""#]);
+        assert_eq!(overflows(domain), 2);
+        assert_eq!(local::reader().sum(domain.other().row()), 2);
+    }
+
+    #[test]
+    fn the_value_other_is_the_series_of_the_overflow() {
+        let domain = domain(&["endpoint"], 1);
+        let other = domain.get("other", "").row();
+        domain.get("/a", "");
+        assert_eq!(domain.get("/b", "").row(), other);
+        assert_eq!(shown(domain), [r#"endpoint="/a""#, r#"endpoint="other""#]);
+    }
+
+    #[test]
+    fn pairs_are_told_apart_by_where_they_split() {
+        let domain = domain(&["a", "b"], 10);
+        assert_ne!(domain.get("xy", "z").row(), domain.get("x", "yz").row());
+        assert_eq!(domain.get("xy", "z").row(), domain.get("xy", "z").row());
+        assert_eq!(shown(domain), [r#"a="x",b="yz""#, r#"a="xy",b="z""#]);
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        let domain = domain(&["a"], 10);
+        let long = "é".repeat(5_000);
+        let entry = domain.get(&long[..], "");
+        assert_eq!(entry.key.len(), MAX_VALUE_BYTES);
+        let shifted = format!("x{long}");
+        assert_eq!(domain.get(&shifted, "").key.len(), MAX_VALUE_BYTES - 1);
+    }
+
+    #[test]
+    fn a_removed_value_makes_room_and_comes_back_at_zero() {
+        let domain = domain(&["account"], 1);
+        local::set(domain.get("a", "").row(), 7);
+        assert!(domain.remove("a", ""));
+        assert!(!domain.remove("a", ""));
+        assert!(shown(domain).is_empty());
+        domain.get("b", "");
+        assert_eq!(shown(domain), [r#"account="b""#]);
+        assert!(domain.remove("b", ""));
+        assert_eq!(local::get(domain.get("a", "").row()), 0);
+        assert_eq!(shown(domain), [r#"account="a""#]);
+    }
+
+    #[test]
+    fn threads_agree_on_the_row_of_a_value() {
+        let domain = domain(&["endpoint"], 100_000);
+        let rows: Vec<Vec<u32>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..2_000).map(|n| domain.get(&n.to_string(), "").row()).collect()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(rows.iter().all(|row| *row == rows[0]));
+        assert_eq!(domain.shown().len(), 2_000);
+    }
+}

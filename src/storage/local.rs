@@ -1,0 +1,171 @@
+//! The calling thread's slab, and the address space.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::LazyLock,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    cells::{Address, CAPACITY, Lease, Pool, Reader, Slab},
+    sync::CHUNK,
+};
+
+/// Threads that get a slab of their own at the same time; any more share one.
+const SLABS: usize = 256;
+
+static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::new(SLABS));
+
+/// The next free address.
+static NEXT: Mutex<usize> = Mutex::new(0);
+
+thread_local! {
+    // Two slots: the hot one has no destructor, so reaching it is a plain load.
+    static SLAB: Cell<Option<&'static Slab>> = const { Cell::new(None) };
+    static LEASE: RefCell<Option<LocalLease>> = const { RefCell::new(None) };
+}
+
+/// Clears the hot slot before the lease ends: another thread may own the slab from then on.
+struct LocalLease(Lease);
+
+impl Drop for LocalLease {
+    fn drop(&mut self) {
+        SLAB.set(None);
+    }
+}
+
+/// Takes `len` cells, or `None` when the address space is used up. A run no longer than a chunk lies in one.
+pub(crate) fn allocate(len: usize) -> Option<Address> {
+    let mut next = NEXT.lock();
+    let left = CHUNK - *next % CHUNK;
+    let start = if len > left { *next + left } else { *next };
+    let end = start.checked_add(len).filter(|end| *end <= CAPACITY)?;
+    *next = end;
+    Address::try_from(start).ok()
+}
+
+/// Adds to a cell. The sum wraps, so a negative step is its two's complement.
+#[inline]
+pub(crate) fn add(address: Address, by: u64) {
+    update(address, |value| value.wrapping_add(by));
+}
+
+/// Counts one in the cell of a bucket and adds to the cell of a sum, which saturates.
+#[inline]
+pub(crate) fn observe(bucket: Address, sum: Address, amount: u64) {
+    update(bucket, |value| value.wrapping_add(1));
+    update(sum, |value| value.saturating_add(amount));
+}
+
+/// Changes this thread's copy of a cell.
+#[inline]
+pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
+    match SLAB.get() {
+        Some(slab) => slab.update_owned(address, change),
+        None => update_unleased(address, &change),
+    }
+}
+
+/// The first write of a thread, a write while all slabs are leased, or a write from the destructor of a
+/// thread-local that runs after the lease has ended: the last two go to the shared slab.
+#[cold]
+#[inline(never)]
+fn update_unleased(address: Address, change: &dyn Fn(u64) -> u64) {
+    let leased = LEASE.try_with(|lease| {
+        let mut lease = lease.borrow_mut();
+        if lease.is_none() {
+            *lease = POOL.lease().map(LocalLease);
+        }
+        lease.as_ref().map(|lease| lease.0.slab())
+    });
+    match leased {
+        Ok(Some(slab)) => {
+            SLAB.set(Some(slab));
+            slab.update_owned(address, change);
+        }
+        _ => POOL.shared().update_shared(address, change),
+    }
+}
+
+/// Sets a cell that all threads share.
+pub(crate) fn set(address: Address, value: u64) {
+    POOL.shared().store_shared(address, value);
+}
+
+/// Changes a cell that all threads share.
+pub(crate) fn update_shared(address: Address, change: impl Fn(u64) -> u64) {
+    POOL.shared().update_shared(address, change);
+}
+
+/// The value of a cell that all threads share.
+pub(crate) fn get(address: Address) -> u64 {
+    POOL.shared().load(address)
+}
+
+/// What a scrape reads.
+pub(crate) fn reader() -> Reader {
+    POOL.reader()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{add, allocate, reader};
+
+    #[test]
+    fn threads_that_end_lose_nothing() {
+        let address = allocate(1).unwrap();
+        for _ in 0..50 {
+            std::thread::spawn(move || (0..100).for_each(|_| add(address, 1))).join().unwrap();
+        }
+        assert_eq!(reader().sum(address), 5_000);
+    }
+
+    #[test]
+    fn more_threads_than_slabs_lose_nothing() {
+        let address = allocate(1).unwrap();
+        let barrier = std::sync::Barrier::new(super::SLABS + 50);
+        std::thread::scope(|scope| {
+            for _ in 0..super::SLABS + 50 {
+                scope.spawn(|| {
+                    add(address, 1);
+                    barrier.wait();
+                    (0..100).for_each(|_| add(address, 1));
+                });
+            }
+        });
+        assert_eq!(reader().sum(address), (super::SLABS as u64 + 50) * 101);
+    }
+
+    #[test]
+    fn a_write_from_a_thread_local_destructor_is_counted() {
+        struct Late(u32);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                add(self.0, 1);
+            }
+        }
+        thread_local!(static LATE: std::cell::RefCell<Option<Late>> = const { std::cell::RefCell::new(None) });
+        let address = allocate(1).unwrap();
+        for record_first in [false, true] {
+            std::thread::spawn(move || {
+                if record_first {
+                    add(address, 10);
+                }
+                LATE.set(Some(Late(address)));
+                add(address, 10);
+            })
+            .join()
+            .unwrap();
+        }
+        assert_eq!(reader().sum(address), 32);
+    }
+
+    #[test]
+    fn a_run_of_cells_stays_in_one_chunk() {
+        for _ in 0..100 {
+            let start = allocate(100).unwrap() as usize;
+            assert_eq!(start / super::CHUNK, (start + 99) / super::CHUNK);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Where numbers live: cells with one writer each, and the index of open label values.
+//!
+//! Every series owns a run of 64-bit cells at an [`Address`] of one address space that all instances of
+//! the process share. A thread keeps its own copy of the cells it writes (a [`Slab`](cells::Slab)), so
+//! recording is a plain load, add and store; a scrape sums the copies.
+//!
+//! `cells.rs` and `table.rs` hold the hand-over between threads and nothing else. They name their
+//! synchronisation types through `sync`, so that `tests/models.rs` runs the same files under loom.
+
+pub(crate) mod cells;
+pub(crate) mod intern;
+pub(crate) mod local;
+pub(crate) mod table;
+
+/// The synchronisation types of `cells.rs` and `table.rs`; the model checks put loom's in their place.
+mod sync {
+    pub(super) use std::sync::atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    };
+
+    pub(super) use once_cell::race::OnceRef;
+    pub(super) use parking_lot::Mutex;
+
+    /// Cells in a chunk, the unit in which a slab takes memory: 8 KiB.
+    pub(super) const CHUNK: usize = 1024;
+    /// Chunks that a slab reaches in one step. They hold the closed families of forty instances.
+    pub(super) const NEAR: usize = 128;
+    /// Chunks in a directory, which a slab reaches in two steps.
+    pub(super) const DIRECTORY: usize = 1024;
+    /// Directories in a slab.
+    pub(super) const FAR: usize = 128;
+    /// Slots of the first table of open label values.
+    pub(super) const FIRST_SLOTS: usize = 64;
+}
