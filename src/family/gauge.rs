@@ -24,6 +24,16 @@ impl Gauge {
     pub fn set(self, value: f64) {
         local::set(self.cell, value.to_bits());
     }
+
+    /// Changes the level in one atomic operation; gives the level before.
+    ///
+    /// For a level that is set and also steps. All threads share its cell: what steps often is cheaper as
+    /// an [`UpDownGauge`].
+    pub(crate) fn update(self, change: impl Fn(f64) -> f64) -> f64 {
+        let before =
+            local::update_shared(self.cell, |level| change(f64::from_bits(level)).to_bits());
+        f64::from_bits(before)
+    }
 }
 
 /// Gauges by label set; those of closed labels stand at zero from the start.

@@ -42,13 +42,14 @@ impl Slab {
         cell.store(change(cell.load(Relaxed)), Relaxed);
     }
 
-    /// Changes a cell of the slab that several threads share.
-    pub(crate) fn update_shared(&self, address: Address, change: impl Fn(u64) -> u64) {
+    /// Changes a cell of the slab that several threads share; gives the value before.
+    pub(crate) fn update_shared(&self, address: Address, change: impl Fn(u64) -> u64) -> u64 {
         let cell = self.cell(address);
         let mut seen = cell.load(Relaxed);
         while let Err(now) = cell.compare_exchange_weak(seen, change(seen), Relaxed, Relaxed) {
             seen = now;
         }
+        seen
     }
 
     /// Sets a cell of the slab that several threads share.

@@ -84,7 +84,9 @@ fn update_unleased(address: Address, change: &dyn Fn(u64) -> u64) {
             SLAB.set(Some(slab));
             slab.update_owned(address, change);
         }
-        _ => POOL.shared().update_shared(address, change),
+        _ => {
+            POOL.shared().update_shared(address, change);
+        }
     }
 }
 
@@ -93,9 +95,9 @@ pub(crate) fn set(address: Address, value: u64) {
     POOL.shared().store_shared(address, value);
 }
 
-/// Changes a cell that all threads share.
-pub(crate) fn update_shared(address: Address, change: impl Fn(u64) -> u64) {
-    POOL.shared().update_shared(address, change);
+/// Changes a cell that all threads share; gives the value before.
+pub(crate) fn update_shared(address: Address, change: impl Fn(u64) -> u64) -> u64 {
+    POOL.shared().update_shared(address, change)
 }
 
 /// The value of a cell that all threads share.
