@@ -30,6 +30,10 @@ pub mod labels {
     pub use crate::subsystems::strategies::{
         StrategyM2mStatus, StrategyOperation, StrategyOperationStatus, StrategySignal,
     };
+
+    pub use crate::subsystems::fno::{
+        FoCacheRefreshStatus, FoQueryStatus, FoQueryType, GreeksStatus,
+    };
 }
 
 pub use self::{
@@ -50,4 +54,5 @@ pub use self::{
 
 // The helpers as free functions, subsystem by subsystem.
 pub use self::subsystems::database::free::*;
+pub use self::subsystems::fno::free::*;
 pub use self::subsystems::strategies::free::*;
