@@ -34,6 +34,10 @@ pub mod labels {
     pub use crate::subsystems::fno::{
         FoCacheRefreshStatus, FoQueryStatus, FoQueryType, GreeksStatus,
     };
+
+    pub use crate::subsystems::ticker_service::{
+        CircuitBreakerState, TickerErrorType, TickerOperation, TickerRequestStatus,
+    };
 }
 
 pub use self::{
@@ -56,3 +60,4 @@ pub use self::{
 pub use self::subsystems::database::free::*;
 pub use self::subsystems::fno::free::*;
 pub use self::subsystems::strategies::free::*;
+pub use self::subsystems::ticker_service::free::*;
