@@ -38,6 +38,10 @@ pub mod labels {
     pub use crate::subsystems::ticker_service::{
         CircuitBreakerState, TickerErrorType, TickerOperation, TickerRequestStatus,
     };
+
+    pub use crate::subsystems::auth::{
+        ApiKeyStatus, AuthStatus, DenialReason, JwtStatus, SessionEndReason, TokenRefreshStatus,
+    };
 }
 
 pub use self::{
@@ -57,6 +61,7 @@ pub use self::{
 };
 
 // The helpers as free functions, subsystem by subsystem.
+pub use self::subsystems::auth::free::*;
 pub use self::subsystems::database::free::*;
 pub use self::subsystems::fno::free::*;
 pub use self::subsystems::strategies::free::*;
