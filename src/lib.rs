@@ -42,6 +42,10 @@ pub mod labels {
     pub use crate::subsystems::auth::{
         ApiKeyStatus, AuthStatus, DenialReason, JwtStatus, SessionEndReason, TokenRefreshStatus,
     };
+
+    pub use crate::subsystems::statements::{
+        StatementErrorType, StatementFileType, StatementStatus, TransactionCategory,
+    };
 }
 
 pub use self::{
@@ -64,5 +68,6 @@ pub use self::{
 pub use self::subsystems::auth::free::*;
 pub use self::subsystems::database::free::*;
 pub use self::subsystems::fno::free::*;
+pub use self::subsystems::statements::free::*;
 pub use self::subsystems::strategies::free::*;
 pub use self::subsystems::ticker_service::free::*;
