@@ -1,11 +1,509 @@
 //! Requests to the service.
+//!
+//! The layer of [`middleware`](crate::middleware) records all of them for a tower service; a server that is
+//! none calls [`Metrics::start_http_request`]. One request is one record, made once, whatever happens.
+//!
+//! | family | labels | recorded |
+//! | --- | --- | --- |
+//! | `http_requests_total` | `method`, `endpoint`, `status` | at the end of the response body |
+//! | `http_request_duration_seconds` | `method`, `endpoint` | at the end of the response body |
+//! | `http_time_to_first_byte_seconds` | `method`, `endpoint` | with the response head |
+//! | `http_request_size_bytes` | `method`, `endpoint` | at the end, if the request says its size |
+//! | `http_response_size_bytes` | `method`, `endpoint` | at the end of the response body |
+//! | `http_active_requests` | `endpoint` | up with the request, down at its end |
+//! | `http_requests_cancelled_total` | `method`, `endpoint` | when the client went away |
+//! | `http_panics_total` | `endpoint` | when the handler or the body panicked |
+//!
+//! ```
+//! use backend_metrics::Metrics;
+//! use http::{Method, StatusCode};
+//!
+//! let metrics = Metrics::new();
+//! let mut request = metrics.start_http_request(&Method::GET, "/orders/{id}");
+//! request.head(StatusCode::OK);
+//! request.sent(512);
+//! request.end();
+//! assert!(metrics.to_text().contains(
+//!     "http_requests_total{method=\"GET\",endpoint=\"/orders/{id}\",status=\"200\"} 1\n"
+//! ));
+//! ```
 
-use crate::Counter;
+use std::{convert::Infallible, time::Duration};
+
+use http::{Method, StatusCode};
+
+use crate::{
+    CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Open, OpenLabels, Stopwatch,
+    UpDownGaugeFamily, ValueSet, buckets,
+    family::{Nested, NestedLabels},
+    global::helpers,
+    storage::intern::Nest,
+};
 
 families! {
     /// Requests to the service.
     pub struct HttpMetrics = "http" {
-        /// Stands in for the families to come
-        pub stub: Counter = "http_stub_total",
+        with {
+            /// The route templates.
+            pub endpoints: Domain<HttpEndpoint>,
+            pub(crate) routes: Nested<HttpRoute>,
+            pub(crate) responses: Nested<HttpResponse>,
+        }
+
+        /// Requests by how they were answered
+        ///
+        /// 499 where the client went away, 500 where the handler failed or panicked before the head.
+        pub requests: CounterFamily<Open<HttpResponse>> = "http_requests_total",
+
+        /// Time from the request to the last byte of the response
+        ///
+        /// For an upgrade or an event stream: to the response head. Requests that were cancelled or failed
+        /// are included.
+        pub request_duration: HistogramFamily<Open<HttpRoute>> =
+            "http_request_duration_seconds" in buckets::REQUEST,
+
+        /// Size of request bodies as announced by the client
+        ///
+        /// A body of unknown length is no sample.
+        pub request_size: HistogramFamily<Open<HttpRoute>, u64> =
+            "http_request_size_bytes" in buckets::SIZE,
+
+        /// Size of response bodies as far as they were sent
+        pub response_size: HistogramFamily<Open<HttpRoute>, u64> = "http_response_size_bytes"
+            in &[100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0],
+
+        /// Requests that are not finished
+        ///
+        /// A request whose endpoint is not known yet counts as `unmatched`.
+        pub active_requests: UpDownGaugeFamily<Open<HttpEndpoint>> = "http_active_requests",
+
+        /// Time from the request to the response head
+        ///
+        /// Requests that got no head are no samples.
+        pub time_to_first_byte: HistogramFamily<Open<HttpRoute>> =
+            "http_time_to_first_byte_seconds" in buckets::REQUEST,
+
+        /// Requests whose client went away before the end of the response
+        pub requests_cancelled: CounterFamily<Open<HttpRoute>> = "http_requests_cancelled_total",
+
+        /// Requests whose handler or response body panicked
+        pub panics: CounterFamily<Open<HttpEndpoint>> = "http_panics_total",
+    }
+}
+
+label_values! {
+    /// The method of a request.
+    pub enum HttpMethod = "method" {
+        /// GET.
+        Get = "GET",
+        /// HEAD.
+        Head = "HEAD",
+        /// POST.
+        Post = "POST",
+        /// PUT.
+        Put = "PUT",
+        /// DELETE.
+        Delete = "DELETE",
+        /// CONNECT.
+        Connect = "CONNECT",
+        /// OPTIONS.
+        Options = "OPTIONS",
+        /// TRACE.
+        Trace = "TRACE",
+        /// PATCH.
+        Patch = "PATCH",
+        /// Any method that is not a standard one.
+        Other = "OTHER",
+    }
+}
+
+impl HttpMethod {
+    pub(crate) const LABEL: Label = {
+        const VALUES: &[&str] =
+            &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER"];
+        Label::new("method", ValueSet::OnUse(VALUES))
+    };
+}
+
+impl From<&Method> for HttpMethod {
+    fn from(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::POST => Self::Post,
+            Method::PUT => Self::Put,
+            Method::DELETE => Self::Delete,
+            Method::CONNECT => Self::Connect,
+            Method::OPTIONS => Self::Options,
+            Method::TRACE => Self::Trace,
+            Method::PATCH => Self::Patch,
+            _ => Self::Other,
+        }
+    }
+}
+
+open_labels! {
+    /// The route template of a request, such as `/orders/{id}`; `unmatched` where no route fits.
+    pub struct HttpEndpoint(endpoint);
+}
+
+/// A method of an endpoint.
+///
+/// The labels `method` and `endpoint`; series appear as they are used.
+#[derive(Clone, Copy, Debug)]
+pub enum HttpRoute {}
+
+/// A status of a method of an endpoint.
+///
+/// The labels `method`, `endpoint` and `status`; series appear as they are used.
+#[derive(Clone, Copy, Debug)]
+pub enum HttpResponse {}
+
+impl OpenLabels for HttpRoute {
+    const NAMES: &'static [&'static str] = &["method", "endpoint"];
+    const LIST: Labels = Labels::new(&[HttpMethod::LABEL]).join(&HttpEndpoint::LIST);
+    type Values<'a> = Infallible;
+
+    fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
+        match values {}
+    }
+}
+
+impl NestedLabels for HttpRoute {
+    type Parent = HttpEndpoint;
+    const NEST: Nest = Nest { label: "method", first: true };
+}
+
+impl OpenLabels for HttpResponse {
+    const NAMES: &'static [&'static str] = &["method", "endpoint", "status"];
+    const LIST: Labels =
+        HttpRoute::LIST.join(&Labels::new(&[Label::new("status", ValueSet::Status(&[]))]));
+    type Values<'a> = Infallible;
+
+    fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
+        match values {}
+    }
+}
+
+impl NestedLabels for HttpResponse {
+    type Parent = HttpRoute;
+    const NEST: Nest = Nest { label: "status", first: false };
+}
+
+/// The endpoint of requests that no route fits.
+pub const UNMATCHED: &str = "unmatched";
+
+/// The status of a request whose client went away.
+#[expect(clippy::missing_panics_doc, reason = "evaluated when the crate is compiled")]
+pub(crate) fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).expect("499 has three digits")
+}
+
+impl HttpMetrics {
+    /// The place of a method of an endpoint.
+    #[inline]
+    #[must_use]
+    pub fn route(&self, endpoint: Open<HttpEndpoint>, method: HttpMethod) -> Open<HttpRoute> {
+        self.routes.get(endpoint, method as u16, || method.as_str().to_owned())
+    }
+
+    /// The place of a status of a route.
+    #[inline]
+    #[must_use]
+    pub fn response(&self, route: Open<HttpRoute>, status: StatusCode) -> Open<HttpResponse> {
+        self.responses.get(route, status.as_u16(), || status.as_str().to_owned())
+    }
+
+    /// The endpoint `unmatched`, which does not count against the cap.
+    pub(crate) fn unmatched(&self) -> Open<HttpEndpoint> {
+        self.endpoints.reserve(UNMATCHED)
+    }
+}
+
+helpers! {
+    /// Counts a request that was answered to its end, for a server that measures by itself.
+    ///
+    /// Moves all HTTP families of a request but `http_active_requests`; the time to the first byte is not
+    /// known and no sample. `sizes` are the bytes of the request's and the response's body.
+    pub fn track_http_request(
+        self,
+        method: &Method,
+        endpoint: &str,
+        status: StatusCode,
+        duration: Duration,
+        sizes: (u64, u64),
+    ) {
+        let http = &self.http;
+        let route = http.route(http.endpoints.get(endpoint), method.into());
+        http.requests.get(http.response(route, status)).inc();
+        http.request_duration.get(route).observe(duration);
+        http.request_size.get(route).observe(sizes.0);
+        http.response_size.get(route).observe(sizes.1);
+    }
+
+    /// Starts a request; the guard records how it ended.
+    ///
+    /// `endpoint` is the route template, not the path.
+    pub fn start_http_request(self, method: &Method, endpoint: &str) -> HttpRequestGuard {
+        HttpRequestGuard::new(self, method, self.http.endpoints.get(endpoint))
+    }
+}
+
+/// A request that is under way. Dropped before its end it counts as cancelled, with the status 499.
+#[derive(Debug)]
+#[must_use = "a guard dropped at once records a request whose client went away"]
+pub struct HttpRequestGuard {
+    watch: Stopwatch,
+    method: HttpMethod,
+    /// Set to 499 until the head.
+    status: StatusCode,
+    recorded: bool,
+    /// What the record goes under.
+    endpoint: Open<HttpEndpoint>,
+    /// What the active gauge was raised under; not again after it was lowered.
+    raised: Option<Open<HttpEndpoint>>,
+    first_byte: Option<Duration>,
+    received: Option<u64>,
+    sent: u64,
+}
+
+impl HttpRequestGuard {
+    pub(crate) fn new(metrics: Metrics, method: &Method, endpoint: Open<HttpEndpoint>) -> Self {
+        metrics.http.active_requests.get(endpoint).inc();
+        Self {
+            watch: metrics.stopwatch(),
+            method: method.into(),
+            status: client_closed_request(),
+            recorded: false,
+            endpoint,
+            raised: Some(endpoint),
+            first_byte: None,
+            received: None,
+            sent: 0,
+        }
+    }
+
+    /// The instance it records into.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.watch.metrics()
+    }
+
+    /// The status of the head, or 499 before it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Changes what the record goes under. The active gauge stays where it was raised.
+    pub fn set_endpoint(&mut self, endpoint: Open<HttpEndpoint>) {
+        self.endpoint = endpoint;
+    }
+
+    /// The size of the request's body in bytes.
+    pub fn received(&mut self, bytes: u64) {
+        self.received = Some(bytes);
+    }
+
+    /// The response head is there.
+    pub fn head(&mut self, status: StatusCode) {
+        self.status = status;
+        self.first_byte = Some(self.watch.elapsed());
+    }
+
+    /// Some bytes of the response's body were sent.
+    #[inline]
+    pub fn sent(&mut self, bytes: u64) {
+        self.sent = self.sent.saturating_add(bytes);
+    }
+
+    /// The response was sent to its end.
+    pub fn end(mut self) {
+        self.record(self.watch.elapsed());
+    }
+
+    /// The connection was handed over by an upgrade: the request's time ended with the head.
+    pub fn upgraded(mut self) {
+        self.record_head();
+    }
+
+    /// The response is a stream of events without an end of its own. What is left to record at its end is
+    /// its size.
+    pub fn streaming(&mut self) {
+        self.record_head();
+    }
+
+    /// The handler failed: 500, unless the head was sent.
+    pub fn failed(mut self) {
+        self.fail();
+    }
+
+    /// The handler or the body panicked: 500, unless the head was sent.
+    pub fn panicked(mut self) {
+        self.metrics().http.panics.get(self.endpoint).inc();
+        self.fail();
+    }
+
+    fn fail(&mut self) {
+        if self.first_byte.is_none() {
+            self.status = StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        self.record(self.watch.elapsed());
+    }
+
+    fn record_head(&mut self) {
+        self.record(self.first_byte.unwrap_or_else(|| self.watch.elapsed()));
+    }
+
+    fn record(&mut self, duration: Duration) {
+        if std::mem::replace(&mut self.recorded, true) {
+            return;
+        }
+        let http = &self.watch.metrics().http;
+        let route = http.route(self.endpoint, self.method);
+        http.requests.get(http.response(route, self.status)).inc();
+        http.request_duration.get(route).observe(duration);
+        if let Some(first_byte) = self.first_byte {
+            http.time_to_first_byte.get(route).observe(first_byte);
+        }
+        if let Some(received) = self.received {
+            http.request_size.get(route).observe(received);
+        }
+    }
+}
+
+impl Drop for HttpRequestGuard {
+    fn drop(&mut self) {
+        let metrics = self.watch.metrics();
+        let http = &metrics.http;
+        let route = http.route(self.endpoint, self.method);
+        if !self.recorded {
+            self.status = client_closed_request();
+            self.record(self.watch.elapsed());
+            http.requests_cancelled.get(route).inc();
+        }
+        http.response_size.get(route).observe(self.sent);
+        if let Some(raised) = self.raised {
+            http.active_requests.get(raised).dec();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{Method, StatusCode};
+
+    use super::HttpMethod;
+    use crate::{ValueSet, testing::Fixture};
+
+    #[test]
+    fn the_label_lists_the_methods_of_the_enum() {
+        let values: Vec<_> = HttpMethod::ALL.iter().map(|method| method.as_str()).collect();
+        assert_eq!(HttpMethod::LABEL.values, ValueSet::OnUse(values.leak()));
+    }
+
+    #[test]
+    fn a_request_is_recorded_once_at_its_end() {
+        let test = Fixture::new();
+        let mut request = test.metrics.start_http_request(&Method::POST, "/orders");
+        test.assert_series(&[(r#"http_active_requests{endpoint="/orders"}"#, 1.0)]);
+        request.received(2_000);
+        test.clock.advance(Duration::from_millis(30));
+        request.head(StatusCode::CREATED);
+        test.clock.advance(Duration::from_millis(20));
+        request.sent(40);
+        request.sent(60);
+        request.end();
+        test.assert_series(&[
+            (r#"http_active_requests{endpoint="/orders"}"#, 0.0),
+            (r#"http_panics_total{endpoint="/orders"}"#, 0.0),
+            (r#"http_requests_total{method="POST",endpoint="/orders",status="201"}"#, 1.0),
+            (r#"http_requests_cancelled_total{method="POST",endpoint="/orders"}"#, 0.0),
+            (r#"http_request_duration_seconds_sum{method="POST",endpoint="/orders"}"#, 0.05),
+            (r#"http_time_to_first_byte_seconds_sum{method="POST",endpoint="/orders"}"#, 0.03),
+            (r#"http_request_size_bytes_sum{method="POST",endpoint="/orders"}"#, 2_000.0),
+            (r#"http_response_size_bytes_sum{method="POST",endpoint="/orders"}"#, 100.0),
+        ]);
+    }
+
+    #[test]
+    fn a_dropped_request_is_cancelled_before_and_after_its_head() {
+        let test = Fixture::new();
+        drop(test.metrics.start_http_request(&Method::GET, "/a"));
+        let mut request = test.metrics.start_http_request(&Method::GET, "/a");
+        request.head(StatusCode::OK);
+        request.sent(7);
+        drop(request);
+        test.assert_series(&[
+            (r#"http_requests_total{method="GET",endpoint="/a",status="499"}"#, 2.0),
+            (r#"http_requests_cancelled_total{method="GET",endpoint="/a"}"#, 2.0),
+            (r#"http_time_to_first_byte_seconds_count{method="GET",endpoint="/a"}"#, 1.0),
+            (r#"http_response_size_bytes_sum{method="GET",endpoint="/a"}"#, 7.0),
+            (r#"http_active_requests{endpoint="/a"}"#, 0.0),
+        ]);
+    }
+
+    #[test]
+    fn a_panic_is_500_before_the_head_and_the_heads_status_after_it() {
+        let test = Fixture::new();
+        test.metrics.start_http_request(&Method::GET, "/a").panicked();
+        let mut request = test.metrics.start_http_request(&Method::GET, "/a");
+        request.head(StatusCode::OK);
+        request.panicked();
+        test.assert_series(&[
+            (r#"http_requests_total{method="GET",endpoint="/a",status="500"}"#, 1.0),
+            (r#"http_requests_total{method="GET",endpoint="/a",status="200"}"#, 1.0),
+            (r#"http_panics_total{endpoint="/a"}"#, 2.0),
+        ]);
+    }
+
+    #[test]
+    fn a_stream_of_events_takes_the_time_to_its_head_and_is_active_until_its_end() {
+        let test = Fixture::new();
+        let mut request = test.metrics.start_http_request(&Method::GET, "/events");
+        test.clock.advance(Duration::from_millis(4));
+        request.head(StatusCode::OK);
+        request.streaming();
+        test.clock.advance(Duration::from_secs(3_600));
+        test.assert_series(&[
+            (r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#, 1.0),
+            (r#"http_request_duration_seconds_sum{method="GET",endpoint="/events"}"#, 0.004),
+            (r#"http_active_requests{endpoint="/events"}"#, 1.0),
+        ]);
+        drop(request);
+        test.assert_series(&[
+            (r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#, 1.0),
+            (r#"http_requests_cancelled_total{method="GET",endpoint="/events"}"#, 0.0),
+            (r#"http_active_requests{endpoint="/events"}"#, 0.0),
+        ]);
+    }
+
+    #[test]
+    fn a_request_can_change_its_endpoint_after_it_was_raised() {
+        let test = Fixture::new();
+        let unmatched = test.metrics.http.unmatched();
+        let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched);
+        test.assert_series(&[(r#"http_active_requests{endpoint="unmatched"}"#, 1.0)]);
+        request.set_endpoint(test.metrics.http.endpoints.get("/late"));
+        request.head(StatusCode::OK);
+        request.end();
+        test.assert_series(&[
+            (r#"http_requests_total{method="GET",endpoint="/late",status="200"}"#, 1.0),
+            (r#"http_active_requests{endpoint="unmatched"}"#, 0.0),
+            (r#"http_active_requests{endpoint="/late"}"#, 0.0),
+        ]);
+    }
+
+    #[test]
+    fn a_method_out_of_the_ordinary_is_other() {
+        let test = Fixture::new();
+        let method = Method::from_bytes(b"BREW").unwrap();
+        test.metrics.track_http_request(&method, "/tea", StatusCode::IM_A_TEAPOT, Duration::ZERO, (0, 0));
+        test.assert_series(&[(
+            r#"http_requests_total{method="OTHER",endpoint="/tea",status="418"}"#,
+            1.0,
+        )]);
     }
 }

@@ -1,11 +1,212 @@
 //! Requests to other services.
+//!
+//! The layer [`ClientLayer`](crate::middleware::ClientLayer) records all of them for a tower client; other
+//! clients call [`Metrics::start_upstream_request`](crate::Metrics::start_upstream_request).
+//!
+//! | family | labels | recorded |
+//! | --- | --- | --- |
+//! | `http_client_requests_total` | `upstream`, `method`, `status` | at the end of the response |
+//! | `http_client_request_duration_seconds` | `upstream`, `method` | at the end of the response |
+//! | `http_client_active_requests` | `upstream` | up with the request, down at its end |
 
-use crate::Counter;
+use std::{convert::Infallible, time::Duration};
+
+use http::{Method, StatusCode};
+
+use crate::{
+    CounterFamily, Domain, HistogramFamily, InFlight, Label, Labels, Open, OpenLabels, Stopwatch,
+    UpDownGaugeFamily, ValueSet, buckets,
+    family::{Nested, NestedLabels},
+    global::helpers,
+    storage::intern::Nest,
+};
+
+use super::http::HttpMethod;
 
 families! {
     /// Requests to other services.
     pub struct HttpClientMetrics = "http_client" {
-        /// Stands in for the families to come
-        pub stub: Counter = "http_client_stub_total",
+        with {
+            /// The services that are called.
+            pub upstreams: Domain<Upstream>,
+            pub(crate) routes: Nested<UpstreamRoute>,
+            pub(crate) responses: Nested<UpstreamResponse>,
+        }
+
+        /// Requests to other services by how they were answered
+        ///
+        /// The status is `error` where no response came, it broke off, or the caller gave up.
+        pub requests: CounterFamily<Open<UpstreamResponse>> = "http_client_requests_total",
+
+        /// Time from the request to the end of the response
+        ///
+        /// Requests without a response are included.
+        pub request_duration: HistogramFamily<Open<UpstreamRoute>> =
+            "http_client_request_duration_seconds" in buckets::REQUEST,
+
+        /// Requests to other services that are not finished
+        pub active_requests: UpDownGaugeFamily<Open<Upstream>> = "http_client_active_requests",
+    }
+}
+
+open_labels! {
+    /// The service that is called: a name out of the code or the configuration, or a host.
+    pub struct Upstream(upstream);
+}
+
+/// A method towards an upstream.
+///
+/// The labels `upstream` and `method`; series appear as they are used.
+#[derive(Clone, Copy, Debug)]
+pub enum UpstreamRoute {}
+
+/// A status of a method towards an upstream.
+///
+/// The labels `upstream`, `method` and `status`; series appear as they are used.
+#[derive(Clone, Copy, Debug)]
+pub enum UpstreamResponse {}
+
+impl OpenLabels for UpstreamRoute {
+    const NAMES: &'static [&'static str] = &["upstream", "method"];
+    const LIST: Labels = Upstream::LIST.join(&Labels::new(&[HttpMethod::LABEL]));
+    type Values<'a> = Infallible;
+
+    fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
+        match values {}
+    }
+}
+
+impl NestedLabels for UpstreamRoute {
+    type Parent = Upstream;
+    const NEST: Nest = Nest { label: "method", first: false };
+}
+
+impl OpenLabels for UpstreamResponse {
+    const NAMES: &'static [&'static str] = &["upstream", "method", "status"];
+    const LIST: Labels =
+        UpstreamRoute::LIST.join(&Labels::new(&[Label::new("status", ValueSet::Status(&["error"]))]));
+    type Values<'a> = Infallible;
+
+    fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
+        match values {}
+    }
+}
+
+impl NestedLabels for UpstreamResponse {
+    type Parent = UpstreamRoute;
+    const NEST: Nest = Nest { label: "status", first: false };
+}
+
+helpers! {
+    /// Counts a request to another service that ended, and observes how long it took.
+    ///
+    /// No status means that no response came.
+    pub fn track_upstream_request(
+        self,
+        upstream: &str,
+        method: &Method,
+        status: Option<StatusCode>,
+        duration: Duration,
+    ) {
+        let client = &self.http_client;
+        client.record(client.upstreams.get(upstream), method.into(), status, duration);
+    }
+
+    /// Starts a request to another service; the guard records how it ended.
+    pub fn start_upstream_request(self, upstream: &str, method: &Method) -> UpstreamRequestGuard {
+        let upstream = self.http_client.upstreams.get(upstream);
+        UpstreamRequestGuard {
+            watch: self.stopwatch(),
+            upstream,
+            method: method.into(),
+            status: None,
+            _active: self.http_client.active_requests.get(upstream).track(),
+        }
+    }
+}
+
+impl HttpClientMetrics {
+    fn record(
+        &self,
+        upstream: Open<Upstream>,
+        method: HttpMethod,
+        status: Option<StatusCode>,
+        duration: Duration,
+    ) {
+        let route = self.routes.get(upstream, method as u16, || method.as_str().to_owned());
+        let code = status.map_or(0, |status| status.as_u16());
+        let response = self.responses.get(route, code, || {
+            status.as_ref().map_or("error", StatusCode::as_str).to_owned()
+        });
+        self.requests.get(response).inc();
+        self.request_duration.get(route).observe(duration);
+    }
+}
+
+/// A request to another service that is under way. Dropped without a status it counts as `error`.
+#[derive(Debug)]
+#[must_use = "a guard dropped at once records a request without a response"]
+pub struct UpstreamRequestGuard {
+    watch: Stopwatch,
+    upstream: Open<Upstream>,
+    method: HttpMethod,
+    status: Option<StatusCode>,
+    _active: InFlight,
+}
+
+impl UpstreamRequestGuard {
+    /// The response head is there. Dropped from now on, the request counts with this status.
+    pub fn head(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// The response was read.
+    pub fn finish(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// No response came, or it broke off.
+    pub fn error(mut self) {
+        self.status = None;
+    }
+}
+
+impl Drop for UpstreamRequestGuard {
+    fn drop(&mut self) {
+        let client = &self.watch.metrics().http_client;
+        client.record(self.upstream, self.method, self.status, self.watch.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{Method, StatusCode};
+
+    use crate::testing::Fixture;
+
+    #[test]
+    fn an_upstream_request_counts_by_status_or_as_error() {
+        let test = Fixture::new();
+        let start = || test.metrics.start_upstream_request("ticker", &Method::GET);
+        let request = start();
+        test.assert_series(&[(r#"http_client_active_requests{upstream="ticker"}"#, 1.0)]);
+        test.clock.advance(Duration::from_millis(10));
+        request.finish(StatusCode::OK);
+        start().error();
+        drop(start());
+        let mut request = start();
+        request.head(StatusCode::NOT_FOUND);
+        drop(request);
+        test.metrics.track_upstream_request("ticker", &Method::GET, None, Duration::from_millis(5));
+        test.assert_series(&[
+            (r#"http_client_requests_total{upstream="ticker",method="GET",status="200"}"#, 1.0),
+            (r#"http_client_requests_total{upstream="ticker",method="GET",status="404"}"#, 1.0),
+            (r#"http_client_requests_total{upstream="ticker",method="GET",status="error"}"#, 3.0),
+            (r#"http_client_request_duration_seconds_count{upstream="ticker",method="GET"}"#, 5.0),
+            (r#"http_client_request_duration_seconds_sum{upstream="ticker",method="GET"}"#, 0.015),
+            (r#"http_client_active_requests{upstream="ticker"}"#, 0.0),
+        ]);
     }
 }
