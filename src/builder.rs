@@ -289,6 +289,7 @@ impl Builder {
         let mut info_labels = String::new();
         push_label(&mut info_labels, "version", &self.version);
         push_label(&mut info_labels, "component", &self.component);
+        subsystems.self_metrics.know(&layout);
         let started = self.clock.now();
         let instance = Instance {
             subsystems,
@@ -302,7 +303,6 @@ impl Builder {
             #[expect(clippy::cast_possible_truncation, reason = "checked to be within a day")]
             utc_offset: self.utc_offset as i32,
         };
-        _ = layout.domains;
         Ok(Metrics::from_instance(instance))
     }
 

@@ -26,6 +26,8 @@ pub mod labels {
         AcquireStatus, DatabaseErrorType, DatabasePoolState, QueryStatus, QueryType,
         TransactionOutcome,
     };
+    pub use crate::subsystems::http::HttpMethod;
+    pub use crate::subsystems::self_metrics::{ScrapeFormat, ScrapeStatus};
 
     pub use crate::subsystems::strategies::{
         StrategyM2mStatus, StrategyOperation, StrategyOperationStatus, StrategySignal,
@@ -68,6 +70,9 @@ pub use self::{
 pub use self::subsystems::auth::free::*;
 pub use self::subsystems::database::free::*;
 pub use self::subsystems::fno::free::*;
+pub use self::subsystems::http::free::*;
+pub use self::subsystems::http_client::free::*;
+pub use self::subsystems::self_metrics::free::*;
 pub use self::subsystems::statements::free::*;
 pub use self::subsystems::strategies::free::*;
 pub use self::subsystems::ticker_service::free::*;

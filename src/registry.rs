@@ -121,8 +121,6 @@ pub struct Registrar {
     exhausted: bool,
     /// Whether the subsystem at hand is exposed.
     enabled: bool,
-    /// The family at hand.
-    name: &'static str,
 }
 
 impl fmt::Debug for Registrar {
@@ -152,14 +150,12 @@ impl Registrar {
             duplicate: None,
             exhausted: false,
             enabled: true,
-            name: "",
         }
     }
 
     /// Makes a subsystem; one that is off counts into cells that nothing exposes.
     pub(crate) fn subsystem<S: Subsystem>(&mut self, enabled: bool) -> S {
         self.enabled = enabled;
-        self.name = S::DEFINITIONS.first().map_or(S::NAME, |family| family.name);
         S::register(self)
     }
 
@@ -186,7 +182,6 @@ impl Registrar {
         definitions: &mut std::slice::Iter<'static, Definition>,
     ) -> F {
         let definition = definitions.next().expect("one definition for each field");
-        self.name = definition.name;
         F::register(definition, self)
     }
 
@@ -209,7 +204,7 @@ impl Registrar {
         let cells = combinations * slot.cells() as usize;
         let domain = domain.map(|domain| domain.0);
         let base = match domain {
-            Some(domain) => domain.reserve_cells(cells),
+            Some(domain) => domain.reserve_cells(definition.name, cells),
             None => self.cells(cells),
         };
         if !self.names.insert(definition.name) {
@@ -243,7 +238,8 @@ impl Registrar {
             return domain;
         }
         let cap = self.caps.get(&id).copied().unwrap_or(self.default_cap);
-        let domain = Domain::new(D::NAMES, nest, self.name, if self.enabled { cap } else { 0 });
+        let cap = if self.enabled { cap } else { 0 };
+        let domain = Domain::new(D::NAMES, nest, cap);
         self.domains.push((id, domain));
         domain
     }

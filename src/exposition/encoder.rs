@@ -13,6 +13,7 @@ use crate::{
         cells::{Address, Reader},
         local,
     },
+    subsystems::self_metrics::SelfMetrics,
 };
 
 /// Encodes every family of an instance, and sets `metrics_series` to what came of it.
@@ -29,8 +30,21 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         labels: String::new(),
         cells: Vec::new(),
     };
+    let own = &metrics.self_metrics;
+    let mut series = None;
     for family in &instance.families {
+        if SelfMetrics::is_series(family) {
+            series = Some((family, encoder.out.len()));
+        } else {
+            own.set_series(family, encoder.family(family));
+        }
+    }
+    // How many series there are is known now: the family goes where it belongs.
+    if let Some((family, position)) = series {
+        own.set_series(family, instance.families.len());
+        let after = encoder.out.split_off(position);
         encoder.family(family);
+        encoder.out.push_str(&after);
     }
     encoder.out
 }

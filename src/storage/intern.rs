@@ -127,8 +127,8 @@ pub(crate) struct Domain {
     id: u32,
     labels: &'static [&'static str],
     nest: Option<Nest>,
-    /// The family that overflows are counted under.
-    name: &'static str,
+    /// The first family of the domain, which overflows are counted under.
+    name: OnceLock<&'static str>,
     /// At most this many distinct values; 0 while the subsystem is off.
     cap: usize,
     row_len: AtomicU32,
@@ -160,7 +160,6 @@ impl Domain {
     pub(crate) fn new(
         labels: &'static [&'static str],
         nest: Option<Nest>,
-        name: &'static str,
         cap: usize,
     ) -> &'static Self {
         static IDS: AtomicU32 = AtomicU32::new(0);
@@ -168,7 +167,7 @@ impl Domain {
             id: IDS.fetch_add(1, Relaxed),
             labels,
             nest,
-            name,
+            name: OnceLock::new(),
             cap,
             row_len: AtomicU32::new(0),
             table: Table::new(),
@@ -181,9 +180,11 @@ impl Domain {
         }))
     }
 
-    /// Makes room for `cells` in every row; the offset of the first. Only before [`freeze`](Self::freeze).
+    /// Makes room for the `cells` of a family in every row; the offset of the first. Only before
+    /// [`freeze`](Self::freeze).
     #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
-    pub(crate) fn reserve_cells(&self, cells: usize) -> Address {
+    pub(crate) fn reserve_cells(&self, family: &'static str, cells: usize) -> Address {
+        self.name.get_or_init(|| family);
         self.row_len.fetch_add(cells as Address, Relaxed)
     }
 
@@ -203,7 +204,7 @@ impl Domain {
 
     /// The family that overflows are counted under; none for a nested domain, which has no cap.
     pub(crate) fn name(&self) -> Option<&'static str> {
-        self.nest.is_none().then_some(self.name)
+        if self.nest.is_none() { self.name.get().copied() } else { None }
     }
 
     /// Says where overflows are counted.
@@ -395,7 +396,7 @@ impl Domain {
                 self.show_other();
                 #[cfg(feature = "tracing")]
                 tracing::warn!(
-                    family = self.name,
+                    family = self.name(),
                     cap = self.cap,
                     "the cap of distinct open label values is reached: further ones are counted as `other`"
                 );
@@ -479,8 +480,8 @@ mod tests {
     use crate::storage::local;
 
     fn domain(labels: &'static [&'static str], cap: usize) -> &'static Domain {
-        let domain = Domain::new(labels, None, "test_total", cap);
-        domain.reserve_cells(1);
+        let domain = Domain::new(labels, None, cap);
+        domain.reserve_cells("test_total", 1);
         assert!(domain.freeze());
         domain.count_overflows_in(local::allocate(1).unwrap());
         domain

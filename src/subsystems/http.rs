@@ -119,8 +119,9 @@ label_values! {
 
 impl HttpMethod {
     pub(crate) const LABEL: Label = {
-        const VALUES: &[&str] =
-            &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER"];
+        const VALUES: &[&str] = &[
+            "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "OTHER",
+        ];
         Label::new("method", ValueSet::OnUse(VALUES))
     };
 }
@@ -500,7 +501,13 @@ mod tests {
     fn a_method_out_of_the_ordinary_is_other() {
         let test = Fixture::new();
         let method = Method::from_bytes(b"BREW").unwrap();
-        test.metrics.track_http_request(&method, "/tea", StatusCode::IM_A_TEAPOT, Duration::ZERO, (0, 0));
+        test.metrics.track_http_request(
+            &method,
+            "/tea",
+            StatusCode::IM_A_TEAPOT,
+            Duration::ZERO,
+            (0, 0),
+        );
         test.assert_series(&[(
             r#"http_requests_total{method="OTHER",endpoint="/tea",status="418"}"#,
             1.0,

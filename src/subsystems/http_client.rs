@@ -83,8 +83,8 @@ impl NestedLabels for UpstreamRoute {
 
 impl OpenLabels for UpstreamResponse {
     const NAMES: &'static [&'static str] = &["upstream", "method", "status"];
-    const LIST: Labels =
-        UpstreamRoute::LIST.join(&Labels::new(&[Label::new("status", ValueSet::Status(&["error"]))]));
+    const LIST: Labels = UpstreamRoute::LIST
+        .join(&Labels::new(&[Label::new("status", ValueSet::Status(&["error"]))]));
     type Values<'a> = Infallible;
 
     fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
@@ -135,9 +135,9 @@ impl HttpClientMetrics {
     ) {
         let route = self.routes.get(upstream, method as u16, || method.as_str().to_owned());
         let code = status.map_or(0, |status| status.as_u16());
-        let response = self.responses.get(route, code, || {
-            status.as_ref().map_or("error", StatusCode::as_str).to_owned()
-        });
+        let response = self
+            .responses
+            .get(route, code, || status.as_ref().map_or("error", StatusCode::as_str).to_owned());
         self.requests.get(response).inc();
         self.request_duration.get(route).observe(duration);
     }

@@ -1,11 +1,179 @@
-//! The metrics themselves.
+//! The metrics themselves: series, overflows and scrapes.
+//!
+//! All of them are kept by the library. A scrape counts itself when it has ended, so the next one shows it.
+//!
+//! | family | labels | recorded |
+//! | --- | --- | --- |
+//! | `metrics_series` | `family` | by every scrape, for what it shows itself |
+//! | `metrics_label_overflows_total` | `family` | when an open label value finds no room |
+//! | `metrics_scrapes_total`, `metrics_scrape_duration_seconds`, `metrics_scrape_size_bytes` | `format`, `status` | [`Metrics::track_scrape`](crate::Metrics::track_scrape), at the end of a scrape |
 
-use crate::Counter;
+use std::time::Duration;
+
+use crate::{
+    CounterFamily, Domain, Gauge, GaugeFamily, Histogram, Open,
+    global::helpers,
+    registry::{Family, Layout},
+};
 
 families! {
-    /// The metrics themselves.
+    /// The metrics themselves: series, overflows and scrapes.
     pub struct SelfMetrics = "self" {
-        /// Stands in for the families to come
-        pub stub: Counter = "metrics_stub_total",
+        with {
+            pub(crate) names: Domain<FamilyName>,
+            pub(crate) overflowing: Domain<OverflowingFamily>,
+        }
+
+        /// Series that a family shows in this scrape
+        ///
+        /// A histogram has one for each bucket, one for the sum and one for the count.
+        pub series: GaugeFamily<Open<FamilyName>> = "metrics_series",
+
+        /// Events whose open labels found no room and count as other
+        ///
+        /// Under the first family of the families that share the labels. See
+        /// [`Builder::label_cap`](crate::Builder::label_cap).
+        pub label_overflows: CounterFamily<Open<OverflowingFamily>> = "metrics_label_overflows_total",
+
+        /// Scrapes by format and how they ended
+        pub scrapes: CounterFamily<(ScrapeFormat, ScrapeStatus)> = "metrics_scrapes_total",
+
+        /// Time to encode a scrape, compression included
+        pub scrape_duration: Histogram = "metrics_scrape_duration_seconds"
+            in &[0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0],
+
+        /// Size of the last scrape as it was sent
+        pub scrape_size: Gauge = "metrics_scrape_size_bytes",
+    }
+}
+
+open_labels! {
+    /// A family of the instance.
+    pub struct FamilyName(family);
+}
+
+open_labels! {
+    /// The first family of those that share open labels.
+    pub struct OverflowingFamily(family);
+}
+
+label_values! {
+    /// The format of a scrape.
+    pub enum ScrapeFormat = "format" {
+        /// `OpenMetrics` text.
+        OpenMetrics = "openmetrics",
+        /// Prometheus text 0.0.4.
+        Text = "text",
+        /// Prometheus protobuf, which this version does not write.
+        Protobuf = "protobuf",
+    }
+}
+
+label_values! {
+    /// How a scrape ended.
+    pub enum ScrapeStatus = "status" {
+        /// It was encoded.
+        Ok = "ok",
+        /// It failed, by a panic in a collector of the service say.
+        Error = "error",
+    }
+}
+
+impl SelfMetrics {
+    /// Makes the series of every family and of every domain.
+    pub(crate) fn know(&self, layout: &Layout) {
+        for family in &layout.families {
+            self.names.reserve(family.definition.name);
+        }
+        for domain in &layout.domains {
+            if let Some(name) = domain.name() {
+                let family = self.overflowing.reserve(name);
+                domain.count_overflows_in(self.label_overflows.get(family).cell());
+            }
+        }
+    }
+
+    /// Whether this is the family that is set last, from what the others came to.
+    pub(crate) fn is_series(family: &Family) -> bool {
+        family.definition.name == "metrics_series"
+    }
+
+    pub(crate) fn set_series(&self, family: &Family, series: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        self.series.get(self.names.reserve(family.definition.name)).set(series as f64);
+    }
+}
+
+helpers! {
+    /// Counts a scrape that was encoded outside of this crate's exporter, and observes its time and size.
+    pub fn track_scrape(self, format: ScrapeFormat, status: ScrapeStatus, duration: Duration, bytes: u64) {
+        self.self_metrics.scrapes.get((format, status)).inc();
+        self.self_metrics.scrape_duration.observe(duration);
+        if status == ScrapeStatus::Ok {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+            self.self_metrics.scrape_size.set(bytes as f64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ScrapeFormat, ScrapeStatus};
+    use crate::{
+        Metrics,
+        subsystems::{database::TransactionOperation, self_metrics::SelfMetrics},
+        testing::Fixture,
+    };
+
+    #[test]
+    fn series_are_those_of_the_same_scrape() {
+        let test = Fixture::new();
+        test.metrics.track_scrape(
+            ScrapeFormat::Text,
+            ScrapeStatus::Ok,
+            Duration::from_millis(2),
+            5_000,
+        );
+        let text = test.metrics.to_text();
+        for entry in crate::catalog() {
+            let name = entry.family.name;
+            let samples = text
+                .lines()
+                .filter(|line| {
+                    let sample = line.split(['{', ' ']).next().unwrap();
+                    sample == name
+                        || (entry.family.buckets.is_some()
+                            && ["_bucket", "_sum", "_count"]
+                                .iter()
+                                .any(|suffix| sample.strip_suffix(suffix) == Some(name)))
+                })
+                .count();
+            let expected = format!("metrics_series{{family=\"{name}\"}} {samples}\n");
+            assert!(text.contains(&expected), "{expected}");
+        }
+        assert!(text.contains("metrics_series{family=\"metrics_scrape_duration_seconds\"} 11\n"));
+    }
+
+    #[test]
+    fn an_overflow_counts_under_the_first_family_of_its_labels() {
+        let metrics = Metrics::builder().cap_of::<TransactionOperation>(1).build().unwrap();
+        for operation in ["a", "b", "c", "a"] {
+            metrics.start_database_transaction(operation).commit();
+        }
+        let text = metrics.to_text();
+        for expected in [
+            "metrics_label_overflows_total{family=\"database_transaction_duration_seconds\"} 2\n",
+            "database_transactions_total{operation=\"other\",outcome=\"committed\"} 2\n",
+        ] {
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_series_family_is_the_defined_one() {
+        let metrics = Metrics::new();
+        assert!(metrics.instance().families.iter().any(SelfMetrics::is_series));
     }
 }
