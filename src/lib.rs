@@ -14,6 +14,7 @@ mod family;
 mod global;
 mod guard;
 mod instance;
+pub mod middleware;
 mod registry;
 mod storage;
 pub mod subsystems;

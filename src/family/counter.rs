@@ -48,7 +48,7 @@ impl<L: LabelSet> CounterFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> Counter {
-        Counter { cell: self.base + labels.row() + labels.index() as Address }
+        Counter { cell: labels::address(self.base, 1, labels) }
     }
 }
 

@@ -48,7 +48,7 @@ impl<L: LabelSet> GaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> Gauge {
-        Gauge { cell: self.base + labels.row() + labels.index() as Address }
+        Gauge { cell: labels::address(self.base, 1, labels) }
     }
 }
 
@@ -83,7 +83,7 @@ impl<L: LabelSet> LateGaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> LateGauge {
-        LateGauge { cell: self.base + labels.row() + labels.index() as Address }
+        LateGauge { cell: labels::address(self.base, 1, labels) }
     }
 }
 
@@ -160,7 +160,7 @@ impl<L: LabelSet> UpDownGaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> UpDownGauge {
-        UpDownGauge { cell: self.base + labels.row() + labels.index() as Address }
+        UpDownGauge { cell: labels::address(self.base, 1, labels) }
     }
 }
 

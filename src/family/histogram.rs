@@ -85,6 +85,7 @@ pub struct Histogram<V = Duration> {
 impl<V: Observation> Histogram<V> {
     /// Adds an observation.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
     pub fn observe(self, value: V) {
         let (value, amount) = value.units();
         let bucket = self.buckets.index(value);
@@ -112,7 +113,7 @@ impl<L: LabelSet, V: Observation> HistogramFamily<L, V> {
     #[must_use]
     pub fn get(&self, labels: L) -> Histogram<V> {
         Histogram {
-            base: self.base + labels.row() + labels.index() as Address * self.stride,
+            base: labels::address(self.base, self.stride, labels),
             buckets: self.buckets,
             observations: PhantomData,
         }

@@ -5,7 +5,10 @@ use std::{fmt, marker::PhantomData};
 use crate::{
     model::{Label, Labels},
     registry::{Part, Registrar},
-    storage::intern::{self, Entry, Nest},
+    storage::{
+        cells::Address,
+        intern::{self, Entry, Nest},
+    },
 };
 
 /// The labels of a family.
@@ -40,6 +43,13 @@ pub trait LabelSet: Copy + Send + Sync + 'static {
         _ = registrar;
         None
     }
+}
+
+/// The cell of a label set, where `base` is that of the first one and a series has `stride` cells.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
+pub(super) fn address<L: LabelSet>(base: Address, stride: Address, labels: L) -> Address {
+    base + labels.row() + labels.index() as Address * stride
 }
 
 /// A domain of an instance under construction.
@@ -101,6 +111,10 @@ pub trait OpenLabels: 'static {
     type Values<'a>: Copy;
 
     /// The values as a pair; the second is empty where there is one label.
+    #[expect(
+        clippy::elidable_lifetime_names,
+        reason = "an elided one is bound late, a named one early"
+    )]
     fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str);
 }
 

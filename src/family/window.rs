@@ -32,6 +32,7 @@ impl<L: LabelSet> RatioWindow<L> {
     #[inline]
     pub fn record(&self, labels: L, hit: bool, now: Duration) {
         let slice = slice(now);
+        #[expect(clippy::cast_possible_truncation, reason = "there are few slices")]
         let cell = self.cells(labels, hit) + (slice % SLICES) as Address;
         local::update(cell, |cell| {
             let kept = if cell >> COUNT_BITS == slice { cell } else { slice << COUNT_BITS };
@@ -66,6 +67,7 @@ impl<L: LabelSet> RatioWindow<L> {
     }
 
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
     fn cells(&self, labels: L, hit: bool) -> Address {
         self.base + ((labels.index() * 2 + usize::from(hit)) * SLICES as usize) as Address
     }

@@ -14,8 +14,8 @@ use std::{convert::Infallible, time::Duration};
 use http::{Method, StatusCode};
 
 use crate::{
-    CounterFamily, Domain, HistogramFamily, InFlight, Label, Labels, Open, OpenLabels, Stopwatch,
-    UpDownGaugeFamily, ValueSet, buckets,
+    CounterFamily, Domain, HistogramFamily, InFlight, Label, Labels, Metrics, Open, OpenLabels,
+    Stopwatch, UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
     global::helpers,
     storage::intern::Nest,
@@ -114,14 +114,7 @@ helpers! {
 
     /// Starts a request to another service; the guard records how it ended.
     pub fn start_upstream_request(self, upstream: &str, method: &Method) -> UpstreamRequestGuard {
-        let upstream = self.http_client.upstreams.get(upstream);
-        UpstreamRequestGuard {
-            watch: self.stopwatch(),
-            upstream,
-            method: method.into(),
-            status: None,
-            _active: self.http_client.active_requests.get(upstream).track(),
-        }
+        UpstreamRequestGuard::new(self, self.http_client.upstreams.get(upstream), method)
     }
 }
 
@@ -155,6 +148,16 @@ pub struct UpstreamRequestGuard {
 }
 
 impl UpstreamRequestGuard {
+    pub(crate) fn new(metrics: Metrics, upstream: Open<Upstream>, method: &Method) -> Self {
+        Self {
+            watch: metrics.stopwatch(),
+            upstream,
+            method: method.into(),
+            status: None,
+            _active: metrics.http_client.active_requests.get(upstream).track(),
+        }
+    }
+
     /// The response head is there. Dropped from now on, the request counts with this status.
     pub fn head(&mut self, status: StatusCode) {
         self.status = Some(status);

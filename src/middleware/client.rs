@@ -1,0 +1,130 @@
+//! The layer around a client.
+
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{End, Exchange, ResponseBody, ResponseFuture, service::call};
+use crate::{
+    Metrics, Open,
+    subsystems::http_client::{Upstream, UpstreamRequestGuard},
+};
+
+/// Records every request that a client makes, in the families of
+/// [`http_client`](crate::subsystems::http_client).
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use backend_metrics::{Metrics, middleware::ClientLayer};
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let metrics = Metrics::new();
+/// let client = ServiceBuilder::new()
+///     .layer(ClientLayer::new(metrics, "ticker"))
+///     .service(service_fn(async |_: Request<String>| {
+///         Ok::<_, Infallible>(Response::new(String::new()))
+///     }));
+/// let request = Request::get("http://127.0.0.1:9/quotes").body(String::new()).unwrap();
+/// drop(client.oneshot(request).await);
+/// assert!(metrics.to_text().contains(
+///     "http_client_requests_total{upstream=\"ticker\",method=\"GET\",status=\"200\"} 1\n"
+/// ));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLayer {
+    metrics: Metrics,
+    /// `None`: the host of each request.
+    upstream: Option<Open<Upstream>>,
+}
+
+impl ClientLayer {
+    /// Records into `metrics`, all requests under the name of one upstream.
+    #[must_use]
+    pub fn new(metrics: Metrics, upstream: &str) -> Self {
+        Self { metrics, upstream: Some(metrics.http_client.upstreams.get(upstream)) }
+    }
+
+    /// Records into `metrics`, each request under its host, or under `unknown` if its target has none.
+    #[must_use]
+    pub fn by_host(metrics: Metrics) -> Self {
+        Self { metrics, upstream: None }
+    }
+}
+
+impl<S> Layer<S> for ClientLayer {
+    type Service = ClientService<S>;
+
+    fn layer(&self, inner: S) -> ClientService<S> {
+        ClientService { inner, layer: *self }
+    }
+}
+
+/// A client whose requests are recorded; made by [`ClientLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct ClientService<S> {
+    inner: S,
+    layer: ClientLayer,
+}
+
+impl<S, A, B> Service<Request<A>> for ClientService<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    B: Body,
+{
+    type Response = Response<ResponseBody<B, ClientExchange>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ClientExchange>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let ClientLayer { metrics, upstream } = self.layer;
+        let upstream = upstream.unwrap_or_else(|| {
+            metrics.http_client.upstreams.get(request.uri().host().unwrap_or("unknown"))
+        });
+        let exchange = ClientExchange {
+            guard: UpstreamRequestGuard::new(metrics, upstream, request.method()),
+            is_head: request.method() == Method::HEAD,
+        };
+        call(&mut self.inner, request, Some(exchange))
+    }
+}
+
+/// A request that the client makes.
+#[derive(Debug)]
+pub struct ClientExchange {
+    guard: UpstreamRequestGuard,
+    is_head: bool,
+}
+
+impl Exchange for ClientExchange {
+    fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+        // Dropped from now on it counts with its status: a caller need not read the body.
+        self.guard.head(response.status());
+        let ends = self.is_head
+            || matches!(
+                response.status(),
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
+            );
+        (!ends).then_some(self)
+    }
+
+    fn data(&mut self, _: usize) {}
+
+    fn end(self, end: End) {
+        match end {
+            End::Complete => drop(self.guard),
+            End::ServiceError | End::BodyError | End::Panic => self.guard.error(),
+        }
+    }
+}

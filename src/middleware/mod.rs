@@ -1,0 +1,80 @@
+//! Tower layers that record HTTP requests: [`MetricsLayer`] around a service, [`ClientLayer`] around a
+//! client.
+//!
+//! One request is one record, made exactly once, whatever happens to it:
+//!
+//! | what happened | `http_requests_total` | duration | active | also |
+//! | --- | --- | --- | --- | --- |
+//! | the body was sent to its end | its status | to the end | down | sizes |
+//! | the service failed | 500 | to the failure | down | `application_errors_total` |
+//! | the service panicked | 500 | to the panic | down | `http_panics_total` |
+//! | the client went away before or during the body | 499 | until then | down | `http_requests_cancelled_total` |
+//! | the body failed | its status | to the failure | down | `application_errors_total` |
+//! | the body panicked | its status | to the panic | down | `http_panics_total` |
+//! | an upgrade (101, or a 2xx to CONNECT) | its status | to the head | down at the head | |
+//! | a stream of events | its status | to the head | down when the body ends | |
+//!
+//! # The endpoint
+//!
+//! `endpoint` is a route template, never a path. It comes from the first of these that has one:
+//!
+//! 1. the function given to [`MetricsLayer::endpoint`];
+//! 2. axum's `MatchedPath` (feature `axum`);
+//! 3. an [`Endpoint`] in the extensions of the request, then of the response;
+//! 4. the path, normalised: decimal numbers become `{id}`, UUIDs `{uuid}`, segments of more than eight
+//!    characters that mix letters and digits `{id}`.
+//!
+//! A normalised path is looked up when the request starts, and made known only when it was answered other
+//! than by a client error (4xx). Until then the request counts as `unmatched`. So a scanner makes no series.
+//!
+//! # Bodies
+//!
+//! Response bodies are counted frame by frame as they are sent. A body has ended when it gives no further
+//! frame, when it says so itself, or when the announced bytes were sent: servers drop a finished body
+//! without asking it again. `size_hint`, `is_end_stream` and trailers pass through. The size of a request is
+//! what its head announces; one of unknown length is no sample.
+//!
+//! # Panics
+//!
+//! A panic is caught, recorded and resumed, so it takes its usual way.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use backend_metrics::{Metrics, middleware::MetricsLayer};
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let metrics = Metrics::new();
+//! let service = ServiceBuilder::new()
+//!     .layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]))
+//!     .service(service_fn(async |_: Request<String>| {
+//!         Ok::<_, Infallible>(Response::new("an order".to_owned()))
+//!     }));
+//! let request = Request::get("/orders/17").body(String::new()).unwrap();
+//! drop(service.oneshot(request).await);
+//! assert!(metrics.to_text().contains("endpoint=\"unmatched\""));
+//! # }
+//! ```
+
+mod body;
+mod client;
+mod endpoint;
+mod exchange;
+mod future;
+mod layer;
+mod server;
+mod service;
+
+pub use self::{
+    body::ResponseBody,
+    client::{ClientExchange, ClientLayer, ClientService},
+    endpoint::{Endpoint, RequestHead},
+    exchange::{End, Exchange},
+    future::ResponseFuture,
+    layer::MetricsLayer,
+    server::ServerExchange,
+    service::MetricsService,
+};

@@ -1,0 +1,117 @@
+//! The server's side of a request.
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body;
+
+use super::{
+    End, Exchange,
+    endpoint::{self, Endpoint, Extractor, Found, RequestHead},
+};
+use crate::{Metrics, labels::ErrorSeverity, subsystems::http::HttpRequestGuard};
+
+/// A request that the service answers.
+#[derive(Debug)]
+pub struct ServerExchange {
+    guard: HttpRequestGuard,
+    /// A path that is not known as an endpoint yet.
+    path: Option<Box<str>>,
+    /// Whether the response may name the endpoint.
+    ask_response: bool,
+    is_head: bool,
+    is_connect: bool,
+}
+
+impl ServerExchange {
+    pub(super) fn start<B: Body>(
+        metrics: Metrics,
+        request: &Request<B>,
+        extractor: Option<Extractor>,
+    ) -> Self {
+        let (endpoint, path, ask_response) =
+            match endpoint::find(metrics, RequestHead::of(request), extractor) {
+                Found::Route(endpoint) => (endpoint, None, false),
+                Found::Path(endpoint) => (endpoint, None, true),
+                Found::Unknown(path) => (metrics.http.unmatched(), Some(path), true),
+            };
+        let mut guard = HttpRequestGuard::new(metrics, request.method(), endpoint);
+        if let Some(bytes) = request.body().size_hint().exact() {
+            guard.received(bytes);
+        }
+        Self {
+            guard,
+            path,
+            ask_response,
+            is_head: request.method() == Method::HEAD,
+            is_connect: request.method() == Method::CONNECT,
+        }
+    }
+
+    /// Makes a path known as an endpoint, unless the client asked for what is not there.
+    fn settle_path(&mut self, status: StatusCode) {
+        if let Some(path) = self.path.take()
+            && !status.is_client_error()
+        {
+            self.guard.set_endpoint(self.guard.metrics().http.endpoints.get(&path));
+        }
+    }
+
+    fn is_upgrade(&self, status: StatusCode) -> bool {
+        status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success())
+    }
+}
+
+impl Exchange for ServerExchange {
+    fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+        let status = response.status();
+        if self.ask_response
+            && let Some(endpoint) = response.extensions().get::<Endpoint>()
+        {
+            self.path = None;
+            self.guard.set_endpoint(self.guard.metrics().http.endpoints.get(endpoint.as_str()));
+        }
+        self.settle_path(status);
+        self.guard.head(status);
+        if self.is_upgrade(status) {
+            self.guard.upgraded();
+            return None;
+        }
+        if self.is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            self.guard.end();
+            return None;
+        }
+        if is_event_stream(response) {
+            self.guard.streaming();
+        }
+        Some(self)
+    }
+
+    fn data(&mut self, bytes: usize) {
+        self.guard.sent(bytes as u64);
+    }
+
+    fn end(mut self, end: End) {
+        if matches!(end, End::ServiceError | End::Panic) {
+            self.settle_path(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        let metrics = self.guard.metrics();
+        match end {
+            End::Complete => self.guard.end(),
+            End::ServiceError => {
+                metrics.track_application_error("handler_error", ErrorSeverity::Error);
+                self.guard.failed();
+            }
+            End::BodyError => {
+                metrics.track_application_error("response_body_error", ErrorSeverity::Error);
+                self.guard.failed();
+            }
+            End::Panic => self.guard.panicked(),
+        }
+    }
+}
+
+fn is_event_stream<B>(response: &Response<B>) -> bool {
+    const TYPE: &[u8] = b"text/event-stream";
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+        value.as_bytes().get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+    })
+}

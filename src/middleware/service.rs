@@ -1,0 +1,68 @@
+//! The service of the layer around a service.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{End, Exchange, MetricsLayer, ResponseBody, ResponseFuture, ServerExchange};
+
+/// A service whose requests are recorded; made by [`MetricsLayer`].
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsService<S> {
+    inner: S,
+    layer: MetricsLayer,
+}
+
+impl<S> MetricsService<S> {
+    pub(super) fn new(inner: S, layer: MetricsLayer) -> Self {
+        Self { inner, layer }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for MetricsService<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    A: Body,
+    B: Body,
+{
+    type Response = Response<ResponseBody<B, ServerExchange>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ServerExchange>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let MetricsLayer { metrics, extractor, .. } = self.layer;
+        let exchange = (!self.layer.excludes(request.uri().path()))
+            .then(|| ServerExchange::start(metrics, &request, extractor));
+        call(&mut self.inner, request, exchange)
+    }
+}
+
+/// Calls the inner service; a panic in it ends the exchange.
+pub(super) fn call<S, A, X>(
+    inner: &mut S,
+    request: Request<A>,
+    exchange: Option<X>,
+) -> ResponseFuture<S::Future, X>
+where
+    S: Service<Request<A>>,
+    X: Exchange,
+{
+    match catch_unwind(AssertUnwindSafe(|| inner.call(request))) {
+        Ok(future) => ResponseFuture::new(future, exchange),
+        Err(panic) => {
+            if let Some(exchange) = exchange {
+                exchange.end(End::Panic);
+            }
+            resume_unwind(panic)
+        }
+    }
+}
