@@ -26,6 +26,11 @@ pub mod labels {
         AcquireStatus, DatabaseErrorType, DatabasePoolState, QueryStatus, QueryType,
         TransactionOutcome,
     };
+
+    pub use crate::subsystems::cache::{
+        CacheEvictionReason, CacheLayer, CacheOperation, CacheStatus, RedisCommandStatus,
+        RedisPoolState,
+    };
 }
 
 pub use self::{
@@ -44,5 +49,9 @@ pub use self::{
     subsystems::{CatalogEntry, Subsystems, catalog},
 };
 
+// What helpers take that is no label.
+pub use self::subsystems::cache::CacheStats;
+
 // The helpers as free functions, subsystem by subsystem.
+pub use self::subsystems::cache::free::*;
 pub use self::subsystems::database::free::*;
