@@ -31,6 +31,10 @@ pub mod labels {
         CacheEvictionReason, CacheLayer, CacheOperation, CacheStatus, RedisCommandStatus,
         RedisPoolState,
     };
+
+    pub use crate::subsystems::websocket::{
+        HandshakeStatus, MessageDirection, MessageDropReason, SubscriptionType,
+    };
 }
 
 pub use self::{
@@ -51,7 +55,9 @@ pub use self::{
 
 // What helpers take that is no label.
 pub use self::subsystems::cache::CacheStats;
+pub use self::subsystems::websocket::WebsocketConnection;
 
 // The helpers as free functions, subsystem by subsystem.
 pub use self::subsystems::cache::free::*;
 pub use self::subsystems::database::free::*;
+pub use self::subsystems::websocket::free::*;
