@@ -35,7 +35,7 @@
 //! for symbol in ["NIFTY", "BANKNIFTY"] {
 //!     quote(metrics, &cache, symbol);
 //! }
-//! assert!(metrics.to_text().contains("cache_hit_rate{cache_layer=\"l1_memory\"} 50.0\n"));
+//! assert!(metrics.to_text().contains("cache_hit_rate{cache_layer=\"l1_memory\"} 50\n"));
 //! ```
 
 use std::{
@@ -43,9 +43,11 @@ use std::{
     time::Duration,
 };
 
+#[cfg(doc)]
+use crate::Metrics;
 use crate::{
-    Counter, CounterFamily, Domain, Gauge, GaugeFamily, Histogram, HistogramFamily, LabelSet, Now,
-    Open, Part, PoolStats, RatioWindow, Registrar, Stopwatch, buckets,
+    Counter, CounterFamily, Domain, Gauge, GaugeFamily, HistogramFamily, LabelSet, Now, Open, Part,
+    PoolStats, RatioWindow, Registrar, Stopwatch, buckets,
     collect::pool::PoolSources,
     family::{decode_late, encode_late},
     global::helpers,
@@ -255,6 +257,19 @@ impl CacheMetrics {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+    fn set_stats(&self, stats: CacheStats) {
+        if let Some(entries) = stats.memory_entries {
+            self.entries.get(CacheLayer::Memory).set(entries as f64);
+        }
+        if let Some(bytes) = stats.memory_bytes {
+            self.memory_usage.set(bytes as f64);
+        }
+        if let Some(entries) = stats.redis_entries {
+            self.entries.get(CacheLayer::Redis).set(entries as f64);
+        }
+    }
+
     fn set_redis_pool(&self, stats: PoolStats) {
         self.redis_pool_connections.get(RedisPoolState::Active).set(f64::from(stats.active));
         self.redis_pool_connections.get(RedisPoolState::Idle).set(f64::from(stats.idle));
@@ -318,19 +333,10 @@ helpers! {
     ///     memory_bytes: Some(4_800_000),
     ///     ..CacheStats::default()
     /// });
-    /// assert!(metrics.to_text().contains("cache_entries_total{cache_layer=\"l1_memory\"} 1200.0\n"));
+    /// assert!(metrics.to_text().contains("cache_entries_total{cache_layer=\"l1_memory\"} 1200\n"));
     /// ```
-    #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
     pub fn update_cache_stats(self, stats: CacheStats) {
-        if let Some(entries) = stats.memory_entries {
-            self.cache.entries.get(CacheLayer::Memory).set(entries as f64);
-        }
-        if let Some(bytes) = stats.memory_bytes {
-            self.cache.memory_usage.set(bytes as f64);
-        }
-        if let Some(entries) = stats.redis_entries {
-            self.cache.entries.get(CacheLayer::Redis).set(entries as f64);
-        }
+        self.cache.set_stats(stats);
     }
 
     /// Gives `cache_hit_rate` of a layer, in percent from 0 to 100.

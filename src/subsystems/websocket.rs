@@ -40,8 +40,8 @@ use std::{
 };
 
 use crate::{
-    CounterFamily, Domain, HistogramFamily, InFlight, LabelSet, Open, Stopwatch, UpDownGaugeFamily,
-    buckets, global::helpers,
+    CounterFamily, Domain, HistogramFamily, InFlight, LabelSet, Metrics, Open, Stopwatch,
+    UpDownGaugeFamily, buckets, global::helpers,
 };
 
 families! {
@@ -388,7 +388,7 @@ pub struct WebsocketSession {
 }
 
 impl WebsocketSession {
-    fn new(metrics: crate::Metrics, endpoint: Open<WebsocketEndpoint>) -> Self {
+    fn new(metrics: Metrics, endpoint: Open<WebsocketEndpoint>) -> Self {
         metrics.websocket.accept(endpoint);
         Self {
             watch: metrics.stopwatch(),
