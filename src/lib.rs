@@ -35,6 +35,11 @@ pub mod labels {
     pub use crate::subsystems::websocket::{
         HandshakeStatus, MessageDirection, MessageDropReason, SubscriptionType,
     };
+
+    pub use crate::subsystems::smart_orders::{
+        CostTransactionType, MarginMethod, MarginStatus, MarketImpactLevel, OrderRejectionReason,
+        OrderSide, OrderState, OrderType, PlacementStatus, SlippageDirection, ValidationStatus,
+    };
 }
 
 pub use self::{
@@ -55,9 +60,11 @@ pub use self::{
 
 // What helpers take that is no label.
 pub use self::subsystems::cache::CacheStats;
+pub use self::subsystems::smart_orders::ValidationOutcome;
 pub use self::subsystems::websocket::WebsocketConnection;
 
 // The helpers as free functions, subsystem by subsystem.
 pub use self::subsystems::cache::free::*;
 pub use self::subsystems::database::free::*;
+pub use self::subsystems::smart_orders::free::*;
 pub use self::subsystems::websocket::free::*;
