@@ -23,38 +23,52 @@ mod testing;
 
 /// The label enums of every subsystem.
 pub mod labels {
-    pub use crate::subsystems::database::{
-        AcquireStatus, DatabaseErrorType, DatabasePoolState, QueryStatus, QueryType,
-        TransactionOutcome,
-    };
-    pub use crate::subsystems::http::HttpMethod;
-    pub use crate::subsystems::self_metrics::{ScrapeFormat, ScrapeStatus};
-
-    pub use crate::subsystems::strategies::{
-        StrategyM2mStatus, StrategyOperation, StrategyOperationStatus, StrategySignal,
-    };
-
-    pub use crate::subsystems::fno::{
-        FoCacheRefreshStatus, FoQueryStatus, FoQueryType, GreeksStatus,
-    };
-
-    pub use crate::subsystems::ticker_service::{
-        CircuitBreakerState, TickerErrorType, TickerOperation, TickerRequestStatus,
-    };
-
-    pub use crate::subsystems::auth::{
-        ApiKeyStatus, AuthStatus, DenialReason, JwtStatus, SessionEndReason, TokenRefreshStatus,
-    };
-
-    pub use crate::subsystems::statements::{
-        StatementErrorType, StatementFileType, StatementStatus, TransactionCategory,
+    pub use crate::subsystems::{
+        auth::{
+            ApiKeyStatus, AuthStatus, DenialReason, JwtStatus, SessionEndReason, TokenRefreshStatus,
+        },
+        business::ActiveUsersWindow,
+        cache::{
+            CacheEvictionReason, CacheLayer, CacheOperation, CacheStatus, RedisCommandStatus,
+            RedisPoolState,
+        },
+        database::{
+            AcquireStatus, DatabaseErrorType, DatabasePoolState, QueryStatus, QueryType,
+            TransactionOutcome,
+        },
+        errors::{ErrorSeverity, LogLevel},
+        fno::{FoCacheRefreshStatus, FoQueryStatus, FoQueryType, GreeksStatus},
+        http::HttpMethod,
+        market_data::{CalendarStatus, IndicatorStatus, IndicatorType, MarketDataType},
+        rate_limits::RateLimitDecision,
+        self_metrics::{ScrapeFormat, ScrapeStatus},
+        smart_orders::{
+            CostTransactionType, MarginMethod, MarginStatus, MarketImpactLevel,
+            OrderRejectionReason, OrderSide, OrderState, OrderType, PlacementStatus,
+            SlippageDirection, ValidationStatus,
+        },
+        statements::{StatementErrorType, StatementFileType, StatementStatus, TransactionCategory},
+        strategies::{
+            StrategyM2mStatus, StrategyOperation, StrategyOperationStatus, StrategySignal,
+        },
+        ticker_service::{
+            CircuitBreakerState, TickerErrorType, TickerOperation, TickerRequestStatus,
+        },
+        websocket::{HandshakeStatus, MessageDirection, MessageDropReason, SubscriptionType},
+        workers::{HOUSEKEEPING, ORDER_CLEANUP, STRATEGY_M2M, WorkerTaskStatus},
     };
 }
 
+#[cfg(feature = "tracing")]
+pub use self::collect::log::LogEvents;
 pub use self::{
     builder::{BuildError, Builder},
     clock::Clock,
-    collect::pool::PoolStats,
+    collect::{
+        panic::{PanicHookError, install_panic_hook},
+        pool::PoolStats,
+        runtime::RuntimeStats,
+    },
     exposition::Format,
     family::*,
     global::AlreadyInstalled,
@@ -64,16 +78,16 @@ pub use self::{
         checked_values,
     },
     registry::{FamilyType, Now, Part, Registrar, Subsystem},
-    subsystems::{CatalogEntry, Subsystems, catalog},
+    subsystems::{
+        CatalogEntry, Subsystems, business::BusinessStats, cache::CacheStats, catalog,
+        process::ProcessStats, smart_orders::ValidationOutcome, websocket::WebsocketConnection,
+    },
 };
 
 // The helpers as free functions, subsystem by subsystem.
-pub use self::subsystems::auth::free::*;
-pub use self::subsystems::database::free::*;
-pub use self::subsystems::fno::free::*;
-pub use self::subsystems::http::free::*;
-pub use self::subsystems::http_client::free::*;
-pub use self::subsystems::self_metrics::free::*;
-pub use self::subsystems::statements::free::*;
-pub use self::subsystems::strategies::free::*;
-pub use self::subsystems::ticker_service::free::*;
+pub use self::subsystems::{
+    auth::free::*, business::free::*, cache::free::*, database::free::*, errors::free::*,
+    fno::free::*, http::free::*, http_client::free::*, market_data::free::*, process::free::*,
+    rate_limits::free::*, self_metrics::free::*, smart_orders::free::*, statements::free::*,
+    strategies::free::*, ticker_service::free::*, websocket::free::*, workers::free::*,
+};

@@ -63,6 +63,12 @@ impl Entry {
         &self.labels
     }
 
+    /// The open values, as they were cut; the second is empty where there is one label.
+    #[inline]
+    pub(crate) fn values(&self) -> (&str, &str) {
+        self.key.split_at(self.split)
+    }
+
     #[inline]
     fn is(&self, domain: u32, first: &str, second: &str) -> bool {
         self.domain == domain
