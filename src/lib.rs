@@ -26,6 +26,10 @@ pub mod labels {
         AcquireStatus, DatabaseErrorType, DatabasePoolState, QueryStatus, QueryType,
         TransactionOutcome,
     };
+
+    pub use crate::subsystems::market_data::{
+        CalendarStatus, IndicatorStatus, IndicatorType, MarketDataType,
+    };
 }
 
 pub use self::{
@@ -46,3 +50,5 @@ pub use self::{
 
 // The helpers as free functions, subsystem by subsystem.
 pub use self::subsystems::database::free::*;
+
+pub use self::subsystems::market_data::free::*;
