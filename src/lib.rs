@@ -30,6 +30,9 @@ pub mod labels {
     pub use crate::subsystems::market_data::{
         CalendarStatus, IndicatorStatus, IndicatorType, MarketDataType,
     };
+    pub use crate::subsystems::workers::{
+        HOUSEKEEPING, ORDER_CLEANUP, STRATEGY_M2M, WorkerTaskStatus,
+    };
 }
 
 pub use self::{
@@ -52,3 +55,4 @@ pub use self::{
 pub use self::subsystems::database::free::*;
 
 pub use self::subsystems::market_data::free::*;
+pub use self::subsystems::workers::free::*;
