@@ -30,6 +30,7 @@ pub mod labels {
     pub use crate::subsystems::market_data::{
         CalendarStatus, IndicatorStatus, IndicatorType, MarketDataType,
     };
+    pub use crate::subsystems::rate_limits::RateLimitDecision;
     pub use crate::subsystems::workers::{
         HOUSEKEEPING, ORDER_CLEANUP, STRATEGY_M2M, WorkerTaskStatus,
     };
@@ -55,4 +56,5 @@ pub use self::{
 pub use self::subsystems::database::free::*;
 
 pub use self::subsystems::market_data::free::*;
+pub use self::subsystems::rate_limits::free::*;
 pub use self::subsystems::workers::free::*;
