@@ -27,6 +27,7 @@ pub mod labels {
         TransactionOutcome,
     };
 
+    pub use crate::subsystems::errors::{ErrorSeverity, LogLevel};
     pub use crate::subsystems::market_data::{
         CalendarStatus, IndicatorStatus, IndicatorType, MarketDataType,
     };
@@ -55,6 +56,13 @@ pub use self::{
 // The helpers as free functions, subsystem by subsystem.
 pub use self::subsystems::database::free::*;
 
+pub use self::subsystems::errors::free::*;
 pub use self::subsystems::market_data::free::*;
 pub use self::subsystems::rate_limits::free::*;
 pub use self::subsystems::workers::free::*;
+
+#[cfg(feature = "tracing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+pub use self::collect::log::LogEvents;
+
+pub use self::collect::panic::{PanicHookError, install_panic_hook};

@@ -1,4 +1,7 @@
 //! Values that are read or derived at scrape time, and hooks into the program.
 
 pub(crate) mod given;
+#[cfg(feature = "tracing")]
+pub(crate) mod log;
+pub(crate) mod panic;
 pub(crate) mod pool;
