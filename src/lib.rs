@@ -58,6 +58,7 @@ pub use self::subsystems::database::free::*;
 
 pub use self::subsystems::errors::free::*;
 pub use self::subsystems::market_data::free::*;
+pub use self::subsystems::process::free::*;
 pub use self::subsystems::rate_limits::free::*;
 pub use self::subsystems::workers::free::*;
 
@@ -66,3 +67,5 @@ pub use self::subsystems::workers::free::*;
 pub use self::collect::log::LogEvents;
 
 pub use self::collect::panic::{PanicHookError, install_panic_hook};
+pub use self::collect::runtime::RuntimeStats;
+pub use self::subsystems::process::ProcessStats;

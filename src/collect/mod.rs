@@ -5,3 +5,6 @@ pub(crate) mod given;
 pub(crate) mod log;
 pub(crate) mod panic;
 pub(crate) mod pool;
+#[cfg(all(feature = "process", target_os = "linux"))]
+pub(crate) mod process;
+pub(crate) mod runtime;
