@@ -27,6 +27,7 @@ pub mod labels {
         TransactionOutcome,
     };
 
+    pub use crate::subsystems::business::ActiveUsersWindow;
     pub use crate::subsystems::errors::{ErrorSeverity, LogLevel};
     pub use crate::subsystems::market_data::{
         CalendarStatus, IndicatorStatus, IndicatorType, MarketDataType,
@@ -56,6 +57,7 @@ pub use self::{
 // The helpers as free functions, subsystem by subsystem.
 pub use self::subsystems::database::free::*;
 
+pub use self::subsystems::business::free::*;
 pub use self::subsystems::errors::free::*;
 pub use self::subsystems::market_data::free::*;
 pub use self::subsystems::process::free::*;
@@ -65,7 +67,10 @@ pub use self::subsystems::workers::free::*;
 #[cfg(feature = "tracing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub use self::collect::log::LogEvents;
-
-pub use self::collect::panic::{PanicHookError, install_panic_hook};
-pub use self::collect::runtime::RuntimeStats;
-pub use self::subsystems::process::ProcessStats;
+pub use self::{
+    collect::{
+        panic::{PanicHookError, install_panic_hook},
+        runtime::RuntimeStats,
+    },
+    subsystems::{business::BusinessStats, process::ProcessStats},
+};

@@ -1,5 +1,7 @@
 //! Values that are read or derived at scrape time, and hooks into the program.
 
+pub(crate) mod activity;
+pub(crate) mod daily;
 pub(crate) mod given;
 #[cfg(feature = "tracing")]
 pub(crate) mod log;
