@@ -1,3 +1,12 @@
-//! Values that are read at scrape time.
+//! Values that are read or derived at scrape time, and hooks into the program.
 
+pub(crate) mod activity;
+pub(crate) mod daily;
+pub(crate) mod given;
+#[cfg(feature = "tracing")]
+pub(crate) mod log;
+pub(crate) mod panic;
 pub(crate) mod pool;
+#[cfg(all(feature = "process", target_os = "linux"))]
+pub(crate) mod process;
+pub(crate) mod runtime;

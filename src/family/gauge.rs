@@ -34,6 +34,13 @@ impl Gauge {
             local::update_shared(self.cell, |level| change(f64::from_bits(level)).to_bits());
         f64::from_bits(before)
     }
+
+    /// Sets the level to a number of things; exact up to 2^53.
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "a level past 2^53 is rounded, as documented")]
+    pub fn set_count(self, count: u64) {
+        self.set(count as f64);
+    }
 }
 
 /// Gauges by label set; those of closed labels stand at zero from the start.
@@ -63,6 +70,13 @@ impl LateGauge {
     #[inline]
     pub fn set(self, value: f64) {
         local::set(self.cell, encode_late(value));
+    }
+
+    /// Sets the level to a number of things; exact up to 2^53.
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "a level past 2^53 is rounded, as documented")]
+    pub fn set_count(self, count: u64) {
+        self.set(count as f64);
     }
 
     /// Sets the level to a moment, in seconds since 1970; one before that is 0.

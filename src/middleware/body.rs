@@ -19,7 +19,7 @@ pin_project! {
         #[pin]
         inner: B,
         exchange: Option<X>,
-        /// Bytes that are still to come, if that is known.
+        // Bytes that are still to come, if that is known.
         left: Option<u64>,
     }
 }

@@ -38,18 +38,14 @@
 //! assert!(metrics.to_text().contains("cache_hit_rate{cache_layer=\"l1_memory\"} 50\n"));
 //! ```
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
 
 #[cfg(doc)]
 use crate::Metrics;
 use crate::{
-    Counter, CounterFamily, Domain, Gauge, GaugeFamily, HistogramFamily, LabelSet, Now, Open, Part,
-    PoolStats, RatioWindow, Registrar, Stopwatch, buckets,
-    collect::pool::PoolSources,
-    family::{decode_late, encode_late},
+    Counter, CounterFamily, Domain, Gauge, GaugeFamily, HistogramFamily, LabelSet, Now, Open,
+    PoolStats, RatioWindow, Stopwatch, buckets,
+    collect::{given::Given, pool::PoolSources},
     global::helpers,
     guard::dropped,
 };
@@ -63,7 +59,7 @@ families! {
             /// The gets of the last five minutes.
             pub(crate) gets: RatioWindow<CacheLayer>,
             /// The hit rates that the service knows better.
-            pub(crate) given_hit_rates: GivenHitRates,
+            pub(crate) given_hit_rates: Given<{ CacheLayer::COUNT }>,
             /// The pools that are read before a scrape.
             pub(crate) redis_pools: PoolSources,
         }
@@ -225,30 +221,10 @@ pub struct CacheStats {
     pub redis_entries: Option<u64>,
 }
 
-/// Hit rates that were set, by layer; a layer that was never set holds none.
-#[derive(Debug)]
-pub(crate) struct GivenHitRates([AtomicU64; CacheLayer::COUNT]);
-
-impl GivenHitRates {
-    fn set(&self, layer: CacheLayer, percent: f64) {
-        self.0[layer.index()].store(encode_late(percent), Relaxed);
-    }
-
-    fn get(&self, layer: CacheLayer) -> Option<f64> {
-        decode_late(self.0[layer.index()].load(Relaxed))
-    }
-}
-
-impl Part for GivenHitRates {
-    fn register(_: &mut Registrar) -> Self {
-        Self(Default::default())
-    }
-}
-
 impl CacheMetrics {
     fn derive(&self, now: &Now) {
         for layer in CacheLayer::ALL.iter().copied() {
-            let given = self.given_hit_rates.get(layer);
+            let given = self.given_hit_rates.get(layer.index());
             let percent = given.unwrap_or_else(|| self.gets.percent(layer, now.uptime));
             self.hit_rate.get(layer).set(percent);
         }
@@ -344,7 +320,7 @@ helpers! {
     /// The series keeps what was given last and is no longer derived from the gets of this process: for a
     /// service that reads the figures of the cache itself.
     pub fn set_cache_hit_rate(self, layer: CacheLayer, percent: f64) {
-        self.cache.given_hit_rates.set(layer, percent);
+        self.cache.given_hit_rates.set(layer.index(), percent);
     }
 
     /// Counts a command to Redis that ended and observes how long it took.

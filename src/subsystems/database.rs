@@ -31,6 +31,8 @@
 
 use std::time::Duration;
 
+#[cfg(doc)]
+use crate::Metrics;
 use crate::{
     Counter, CounterFamily, Domain, GaugeFamily, Histogram, HistogramFamily, InFlight, Now, Open,
     PoolStats, Stopwatch, UpDownGauge, buckets, collect::pool::PoolSources, global::helpers,

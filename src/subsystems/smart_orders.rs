@@ -376,6 +376,9 @@ helpers! {
     ) {
         self.smart_orders.orders_placed.get((order_type, side, status)).inc();
         self.smart_orders.placement_duration.get(order_type).observe(duration);
+        if status == PlacementStatus::Accepted {
+            self.business.count_order(self.day());
+        }
     }
 
     /// Starts to place an order; the guard records the answer of the broker.

@@ -203,6 +203,9 @@ helpers! {
     pub fn track_strategy_operation(self, operation: StrategyOperation, duration: Duration, status: StrategyOperationStatus) {
         self.strategies.operations.get((operation, status)).inc();
         self.strategies.operation_duration.get(operation).observe(duration);
+        if (operation, status) == (StrategyOperation::Create, StrategyOperationStatus::Success) {
+            self.business.count_strategy(self.day());
+        }
     }
 
     /// Starts an operation on a strategy; the guard records how it ended.
