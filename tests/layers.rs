@@ -22,14 +22,15 @@ const LAYERS: &[&[&[&str]]] = &[
     &[&["model"], &["storage"]],
     // A family takes its cells from the registry, and the registry makes the domains of its open labels.
     &[&["family", "registry"]],
-    // What is read at scrape time.
+    // What is read at scrape time, into the subsystems.
     &[&["collect"]],
     // An instance is made of subsystems, and their helpers are methods of an instance. The macro that
     // declares helpers becomes text of the subsystem.
     &[&["instance", "subsystems", "global::helpers"]],
     &[&["builder"], &["exposition"]],
     &[&["global"]],
-    &[&["exporter"], &["middleware"]],
+    // What stands around an instance: log events and panics are counted from outside.
+    &[&["collect::log"], &["collect::panic"], &["exporter"], &["middleware"]],
 ];
 
 /// The one subsystem file that others may import from.
@@ -55,6 +56,7 @@ fn an_import_is_judged_by_where_its_name_comes_from() {
         ("instance", "use crate::subsystems::Subsystems;", None),
         ("subsystems::auth", "use crate::subsystems::shared::Outcome;", None),
         ("subsystems::auth", "use super::{shared, Subsystems};", None),
+        ("collect::log", "use crate::{Metrics, subsystems::errors::LogLevel};", None),
         ("global", "macro_rules! m { () => { $crate::exporter::Thing } }", None),
         ("model::label", "/// See [`Builder`](crate::Builder).\n// crate::builder", None),
         ("model::label", "#[cfg(test)]\nmod tests {\n    use crate::Builder;\n}", None),
@@ -73,6 +75,7 @@ fn an_import_is_judged_by_where_its_name_comes_from() {
             Some("subsystems::database::QueryType"),
         ),
         ("subsystems::auth", "use super::database;", Some("subsystems::database")),
+        ("instance", "use crate::collect::log::LogEvents;", Some("collect::log::LogEvents")),
         ("middleware::layer", "use crate::exporter::Exporter;", Some("exporter::Exporter")),
         ("middleware::layer", "use crate::*;", Some("*")),
         ("novelty", "use crate::escape::same;", Some("novelty")),
@@ -81,7 +84,7 @@ fn an_import_is_judged_by_where_its_name_comes_from() {
         crate_.add(
             "lib",
             "pub mod labels { pub use crate::subsystems::database::{QueryType}; }
-             pub use self::{builder::Builder, family::*, registry::{Now, Slot}};
+             pub use self::{builder::Builder, family::*, instance::Metrics, registry::{Now, Slot}};
              pub use self::subsystems::database::free::*;",
         );
         crate_.add("family", "pub use self::counter::{Counter, CounterFamily};");
