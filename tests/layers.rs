@@ -60,6 +60,11 @@ fn an_import_is_judged_by_where_its_name_comes_from() {
         ("global", "macro_rules! m { () => { $crate::exporter::Thing } }", None),
         ("model::label", "/// See [`Builder`](crate::Builder).\n// crate::builder", None),
         ("model::label", "#[cfg(test)]\nmod tests {\n    use crate::Builder;\n}", None),
+        (
+            "escape",
+            "#[cfg(test)]\n#[expect(\n    x\n)]\nmod tests {\n    use crate::Builder;\n}",
+            None,
+        ),
         ("model::label", "use crate::storage::local;", Some("storage::local")),
         ("family::gauge", "use crate::{model::Kind, Counter, Builder};", Some("builder::Builder")),
         ("escape", "fn f() { crate::model::buckets::round(1.0); }", Some("model::buckets::round")),
@@ -265,13 +270,14 @@ fn judge(module: &str, from: Place, path: &str) -> Option<String> {
 fn without_comments_and_tests(source: &str) -> String {
     // Every line has a newline before it.
     let mut code = String::from("\n");
-    let mut lines = source.lines().peekable();
+    let mut lines = source.lines();
     while let Some(line) = lines.next() {
-        let is_test = line.starts_with("#[cfg(") && line.contains("test");
-        if is_test
-            && lines.peek().is_some_and(|next| next.starts_with("mod ") && next.ends_with('{'))
-        {
-            break;
+        if line.starts_with("#[cfg(") && line.contains("test") {
+            // More attributes may stand between.
+            let item = lines.clone().find(|line| line.starts_with(char::is_alphabetic));
+            if item.is_some_and(|item| item.starts_with("mod ") && item.ends_with('{')) {
+                break;
+            }
         }
         code.push_str(line.split("//").next().unwrap_or_default());
         code.push('\n');
