@@ -1,0 +1,14 @@
+//! What is exposed, seen by a real Prometheus.
+//!
+//! The tests are ignored unless they are asked for: `scripts/test` installs the server and runs them. Asked
+//! for where it is missing, they fail.
+
+mod harness;
+mod http;
+mod process;
+mod prometheus;
+mod promtool;
+mod proxy;
+mod server;
+mod tempdir;
+mod wait;
