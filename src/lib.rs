@@ -32,7 +32,7 @@ pub use self::{
     builder::{BuildError, Builder},
     clock::Clock,
     collect::pool::PoolStats,
-    exposition::Format,
+    exposition::{Format, MetricsCollector},
     family::*,
     global::AlreadyInstalled,
     instance::{Metrics, Stopwatch},
