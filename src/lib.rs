@@ -9,6 +9,7 @@ mod builder;
 mod clock;
 mod collect;
 mod escape;
+pub mod exporter;
 mod exposition;
 mod family;
 mod global;
@@ -32,6 +33,7 @@ pub use self::{
     builder::{BuildError, Builder},
     clock::Clock,
     collect::pool::PoolStats,
+    exporter::Exporter,
     exposition::{Format, MetricsCollector},
     family::*,
     global::AlreadyInstalled,

@@ -3,6 +3,7 @@
 mod collector;
 mod encoder;
 pub(crate) mod foreign;
+pub(crate) mod negotiate;
 pub(crate) mod number;
 mod parse;
 
