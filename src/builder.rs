@@ -1,10 +1,13 @@
 //! How an instance is made.
 
-use std::{any::TypeId, collections::HashMap, fmt, time::Duration};
+use std::{any::TypeId, collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use prometheus_client::registry::Registry;
 
 use crate::{
     clock::Clock,
     escape,
+    exposition::foreign::Foreign,
     family::OpenLabels,
     instance::{Instance, Metrics, Mounted},
     model::is_label_name,
@@ -49,6 +52,7 @@ pub struct Builder {
     slow_query: Duration,
     clock: Clock,
     mounts: Vec<Mount>,
+    registries: Vec<Arc<Registry>>,
 }
 
 #[derive(Clone, Copy)]
@@ -76,6 +80,7 @@ impl Default for Builder {
             slow_query: DEFAULT_SLOW_QUERY,
             clock: Clock::system(),
             mounts: Vec::new(),
+            registries: Vec::new(),
         }
     }
 }
@@ -246,6 +251,35 @@ impl Builder {
         self
     }
 
+    /// Exposes a registry of `prometheus-client` after the families of the instance; may be called for
+    /// several.
+    ///
+    /// Its families are rewritten for the format of each scrape. One that a scraper could not read (a HELP
+    /// text with a newline, say), or whose name or whose samples' names are taken by the instance or by an
+    /// earlier one, is left out of the scrape and counted in
+    /// `application_errors_total{error_type="foreign_metrics",severity="error"}`; so is a registry that
+    /// fails or panics. Parts of one family in several registries are put together where their series
+    /// differ.
+    ///
+    /// ```
+    /// use backend_metrics::{Format, Metrics};
+    /// use prometheus_client::{metrics::counter::Counter, registry::Registry};
+    ///
+    /// let quotes: Counter = Counter::default();
+    /// let mut registry = Registry::default();
+    /// registry.register("desk_quotes", "Quotes sent", quotes.clone());
+    /// let metrics = Metrics::builder().registry(registry).build()?;
+    /// quotes.inc();
+    /// assert!(metrics.encode(Format::Text).ends_with(
+    ///     "# HELP desk_quotes_total Quotes sent.\n# TYPE desk_quotes_total counter\ndesk_quotes_total 1\n"
+    /// ));
+    /// # Ok::<(), backend_metrics::BuildError>(())
+    /// ```
+    pub fn registry(mut self, registry: impl Into<Arc<Registry>>) -> Self {
+        self.registries.push(registry.into());
+        self
+    }
+
     /// Makes the instance. It takes memory that is never given back.
     ///
     /// # Errors
@@ -294,6 +328,7 @@ impl Builder {
         let instance = Instance {
             subsystems,
             mounted,
+            foreign: Foreign::new(self.registries, &layout.families),
             families: layout.families,
             constant_labels,
             info_labels,

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     clock::Clock,
+    exposition::foreign::Foreign,
     registry::{Family, Now},
     subsystems::Subsystems,
 };
@@ -33,6 +34,8 @@ pub(crate) struct Instance {
     pub(crate) subsystems: Subsystems,
     pub(crate) mounted: Vec<Mounted>,
     pub(crate) families: Vec<Family>,
+    /// What comes out after the families.
+    pub(crate) foreign: Foreign,
     /// `name="value"` pairs that stand first in every label set.
     pub(crate) constant_labels: String,
     /// The labels of `backend_service_info`.

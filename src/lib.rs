@@ -9,6 +9,7 @@ mod builder;
 mod clock;
 mod collect;
 mod escape;
+pub mod exporter;
 mod exposition;
 mod family;
 mod global;
@@ -69,7 +70,8 @@ pub use self::{
         pool::PoolStats,
         runtime::RuntimeStats,
     },
-    exposition::Format,
+    exporter::Exporter,
+    exposition::{Format, MetricsCollector},
     family::*,
     global::AlreadyInstalled,
     instance::{Metrics, Stopwatch},

@@ -33,3 +33,85 @@ impl Fixture {
         }
     }
 }
+
+/// A subsystem that a test holds up while it is encoded.
+#[expect(unreachable_pub, reason = "what `families!` declares is public")]
+pub(crate) mod gate {
+    use parking_lot::{Condvar, Mutex};
+
+    use crate::{Counter, Part, Registrar};
+
+    families! {
+        /// A gate and who passed it.
+        pub struct Gated = "gated" {
+            with {
+                /// What encoding has to pass.
+                pub(crate) gate: Gate,
+            }
+
+            /// Times that encoding passed
+            pub passed: Counter = "gated_passed_total",
+        }
+        on_scrape = Gated::pass
+    }
+
+    impl Gated {
+        fn pass(&self, _: &crate::Now) {
+            self.gate.pass();
+            self.passed.inc();
+        }
+    }
+
+    /// Open, unless it is closed.
+    #[derive(Debug, Default)]
+    pub(crate) struct Gate {
+        state: Mutex<State>,
+        changed: Condvar,
+    }
+
+    #[derive(Debug, Default)]
+    struct State {
+        closed: bool,
+        panics: bool,
+        arrivals: usize,
+    }
+
+    impl Part for Gate {
+        fn register(_: &mut Registrar) -> Self {
+            Self::default()
+        }
+    }
+
+    impl Gate {
+        pub(crate) fn close(&self) {
+            self.state.lock().closed = true;
+        }
+
+        pub(crate) fn open(&self) {
+            self.state.lock().closed = false;
+            self.changed.notify_all();
+        }
+
+        /// Whether who passes panics.
+        pub(crate) fn panic(&self, panics: bool) {
+            self.state.lock().panics = panics;
+        }
+
+        /// How often the gate was come to.
+        pub(crate) fn arrivals(&self) -> usize {
+            self.state.lock().arrivals
+        }
+
+        pub(crate) fn wait_for_arrivals(&self, count: usize) {
+            self.changed.wait_while(&mut self.state.lock(), |state| state.arrivals < count);
+        }
+
+        fn pass(&self) {
+            let mut state = self.state.lock();
+            state.arrivals += 1;
+            self.changed.notify_all();
+            assert!(!state.panics, "a subsystem panics, as the test wants");
+            self.changed.wait_while(&mut state, |state| state.closed);
+        }
+    }
+}

@@ -1,7 +1,13 @@
 //! Families to bytes.
 
+mod collector;
 mod encoder;
+pub(crate) mod foreign;
+pub(crate) mod negotiate;
 pub(crate) mod number;
+mod parse;
+
+pub use self::collector::MetricsCollector;
 
 use crate::instance::Metrics;
 
@@ -16,10 +22,18 @@ pub enum Format {
 }
 
 impl Metrics {
-    /// All families in a format, as a scrape would get them.
+    /// All families in a format, as a scrape would get them: those of the instance, then those of the
+    /// registries that were given to [`Builder::registry`](crate::Builder::registry).
     #[must_use]
     pub fn encode(self, format: Format) -> String {
-        encoder::encode(self, format)
+        // First, so that what is wrong with them is counted in the same scrape.
+        let foreign = foreign::encode(self, format);
+        let mut out = encoder::encode(self, format);
+        out.push_str(&foreign);
+        if format == Format::OpenMetrics {
+            out.push_str("# EOF\n");
+        }
+        out
     }
 
     /// All families in Prometheus text 0.0.4, for tests and a look by eye.

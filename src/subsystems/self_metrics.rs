@@ -42,7 +42,7 @@ families! {
         pub scrape_duration: Histogram = "metrics_scrape_duration_seconds"
             in &[0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0],
 
-        /// Size of the last scrape as it was sent
+        /// Size of the last scrape before compression
         pub scrape_size: Gauge = "metrics_scrape_size_bytes",
     }
 }

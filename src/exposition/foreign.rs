@@ -1,0 +1,511 @@
+//! Registries of `prometheus-client` whose families come out after those of this crate.
+//!
+//! What they write is read family by family and rewritten for the format. A family that a scraper could not
+//! read, or whose name is taken, is left out and counted; the rest of the scrape does not suffer from it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use prometheus_client::{encoding::text, registry::Registry};
+
+use super::{
+    Format,
+    parse::{self, Exemplar, Family, Point, Sample},
+};
+use crate::{instance::Metrics, labels::ErrorSeverity, model::Kind, registry};
+
+/// The registries that were given to the builder.
+#[derive(Default)]
+pub(crate) struct Foreign {
+    registries: Vec<Arc<Registry>>,
+    /// The names of the instance's own families and of their samples.
+    taken: HashSet<String>,
+}
+
+impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Foreign")
+            .field("registries", &self.registries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Foreign {
+    pub(crate) fn new(registries: Vec<Arc<Registry>>, families: &[registry::Family]) -> Self {
+        let mut taken = HashSet::new();
+        if !registries.is_empty() {
+            for registry::Family { definition, .. } in families {
+                let stem = definition.openmetrics_name();
+                let suffixes: &[&str] = match definition.kind {
+                    Kind::Counter => &["_created"],
+                    Kind::Histogram => &["_bucket", "_sum", "_count", "_created"],
+                    Kind::Gauge | Kind::Info => &[],
+                };
+                taken.extend(suffixes.iter().map(|suffix| format!("{stem}{suffix}")));
+                taken.extend([definition.name.to_owned(), stem.to_owned()]);
+            }
+        }
+        Self { registries, taken }
+    }
+
+    /// The families in a format, and how many families and registries are left out.
+    fn rewritten(&self, format: Format) -> (String, usize) {
+        let texts: Vec<_> =
+            self.registries.iter().filter_map(|registry| written(registry)).collect();
+        let mut left_out = self.registries.len() - texts.len();
+        let mut collected = Collected::new(&self.taken);
+        for block in texts.iter().flat_map(|text| parse::blocks(text)) {
+            if !parse::family(block).is_some_and(|family| collected.add(family)) {
+                left_out += 1;
+            }
+        }
+        let mut out = String::new();
+        for (family, _) in &collected.families {
+            push_family(&mut out, family, format);
+        }
+        (out, left_out)
+    }
+}
+
+/// Encodes the foreign families of an instance, in the order of their registries.
+pub(super) fn encode(metrics: Metrics, format: Format) -> String {
+    let (text, left_out) = metrics.instance().foreign.rewritten(format);
+    for _ in 0..left_out {
+        count_foreign_error(metrics);
+    }
+    text
+}
+
+/// Counts a foreign family, or a whole registry, that is left out of a scrape.
+fn count_foreign_error(metrics: Metrics) {
+    metrics.track_application_error("foreign_metrics", ErrorSeverity::Error);
+}
+
+/// What a registry writes; none if it fails or panics half-way.
+fn written(registry: &Registry) -> Option<String> {
+    let mut text = String::new();
+    let written = catch_unwind(AssertUnwindSafe(|| text::encode_registry(&mut text, registry)));
+    matches!(written, Ok(Ok(()))).then_some(text)
+}
+
+/// The suffix and the labels of a sample, which it alone in its family has.
+type Series<'a> = (&'static str, &'a str);
+
+/// The families that can be exposed side by side.
+struct Collected<'a> {
+    families: Vec<(Family<'a>, HashSet<Series<'a>>)>,
+    /// Which of the families has a name.
+    names: HashMap<String, usize>,
+    /// The names that none of them can have.
+    taken: &'a HashSet<String>,
+}
+
+impl<'a> Collected<'a> {
+    fn new(taken: &'a HashSet<String>) -> Self {
+        Self { families: Vec::new(), names: HashMap::new(), taken }
+    }
+
+    /// Adds a family, or its samples to the family of its name, if it clashes with nothing.
+    fn add(&mut self, family: Family<'a>) -> bool {
+        let names = names_of(&family);
+        let series: HashSet<_> = family.samples.iter().map(Sample::series).collect();
+        if series.len() < family.samples.len() || names.iter().any(|name| self.taken.contains(name))
+        {
+            return false;
+        }
+        // Registries with labels of their own may each have a part of the same family.
+        let part_of = self.names.get(family.name).copied().filter(|index| {
+            let (whole, known) = &self.families[*index];
+            whole.name == family.name && whole.kind == family.kind && known.is_disjoint(&series)
+        });
+        let index = part_of.unwrap_or(self.families.len());
+        if names.iter().any(|name| self.names.get(name).is_some_and(|owner| *owner != index)) {
+            return false;
+        }
+        self.names.extend(names.into_iter().map(|name| (name, index)));
+        if let Some((whole, known)) = self.families.get_mut(index) {
+            whole.samples.extend(family.samples);
+            known.extend(series);
+        } else {
+            self.families.push((family, series));
+        }
+        true
+    }
+}
+
+impl<'a> Sample<'a> {
+    fn series(&self) -> Series<'a> {
+        (self.suffix, self.labels)
+    }
+}
+
+/// The names of a family and of its samples in both formats.
+fn names_of(family: &Family<'_>) -> Vec<String> {
+    let mut suffixes = vec![""];
+    for sample in &family.samples {
+        for suffix in [Some(sample.suffix), text_suffix(sample.suffix)].into_iter().flatten() {
+            if !suffixes.contains(&suffix) {
+                suffixes.push(suffix);
+            }
+        }
+    }
+    suffixes.iter().map(|suffix| format!("{}{suffix}", family.name)).collect()
+}
+
+/// The suffix of a sample in text 0.0.4, which has no moments of creation.
+fn text_suffix(suffix: &'static str) -> Option<&'static str> {
+    match suffix {
+        "_created" => None,
+        "_gsum" => Some("_sum"),
+        "_gcount" => Some("_count"),
+        suffix => Some(suffix),
+    }
+}
+
+fn push(out: &mut String, parts: &[&str]) {
+    out.extend(parts.iter().copied());
+}
+
+fn push_family(out: &mut String, family: &Family<'_>, format: Format) {
+    let Family { name, help, kind, unit, samples } = family;
+    if samples.is_empty() {
+        return;
+    }
+    let (suffix, word) = match (format, kind.word) {
+        (Format::OpenMetrics, word) => ("", word),
+        (Format::Text, "counter") => ("_total", kind.text),
+        (Format::Text, "info") => ("_info", kind.text),
+        (Format::Text, _) => ("", kind.text),
+    };
+    push(out, &["# HELP ", name, suffix, " "]);
+    push_help(out, help, format);
+    push(out, &["\n# TYPE ", name, suffix, " ", word, "\n"]);
+    if let (Format::OpenMetrics, Some(unit)) = (format, unit)
+        && name.strip_suffix(unit).is_some_and(|stem| !unit.is_empty() && stem.ends_with('_'))
+    {
+        push(out, &["# UNIT ", name, " ", unit, "\n"]);
+    }
+    for sample in samples {
+        push_sample(out, name, sample, format);
+    }
+}
+
+/// Writes a HELP text, which `prometheus-client` does not escape.
+fn push_help(out: &mut String, help: &str, format: Format) {
+    let mut characters = help.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            // A service may have escaped it to work around that.
+            '\\' => match characters.next_if(|next| matches!(next, '\\' | 'n' | '"')) {
+                Some(escaped) => out.extend(['\\', escaped]),
+                None => out.push_str("\\\\"),
+            },
+            '"' if format == Format::OpenMetrics => out.push_str("\\\""),
+            character => out.push(character),
+        }
+    }
+}
+
+fn push_sample(out: &mut String, name: &str, sample: &Sample<'_>, format: Format) {
+    let suffix = match format {
+        Format::OpenMetrics => Some(sample.suffix),
+        Format::Text => text_suffix(sample.suffix),
+    };
+    let Some(suffix) = suffix else { return };
+    push(out, &[name, suffix]);
+    if !sample.labels.is_empty() {
+        push(out, &["{", sample.labels, "}"]);
+    }
+    push_point(out, &sample.point, format);
+    if let (Format::OpenMetrics, "_total" | "_bucket", Some(Exemplar { labels, point })) =
+        (format, suffix, &sample.exemplar)
+    {
+        push(out, &[" # {", labels, "}"]);
+        push_point(out, point, format);
+    }
+    out.push('\n');
+}
+
+fn push_point(out: &mut String, Point { value, timestamp }: &Point<'_>, format: Format) {
+    push(out, &[" ", value]);
+    if let Some(seconds) = timestamp {
+        match format {
+            Format::OpenMetrics => push(out, &[" ", seconds]),
+            Format::Text => {
+                let milliseconds = seconds.parse().unwrap_or(0.0) * 1e3_f64;
+                push(out, &[" ", &format!("{milliseconds:.0}")]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "what `families!` declares is public")]
+mod tests {
+    use std::borrow::Cow;
+
+    use prometheus_client::{
+        collector::Collector,
+        encoding::DescriptorEncoder,
+        metrics::{
+            counter::Counter,
+            exemplar::CounterWithExemplar,
+            family::Family as ForeignFamily,
+            gauge::{ConstGauge, Gauge},
+            histogram::{Histogram, NativeHistogramConfig},
+            info::Info,
+        },
+        registry::Unit,
+    };
+
+    use super::*;
+    use crate::{Metrics, exposition::encoder};
+
+    families! {
+        /// Facts of the desk.
+        pub struct DeskFacts = "desk_facts" {
+            /// Facts of the desk
+            pub facts: crate::Info = "desk_facts_info",
+        }
+    }
+
+    fn rewritten(registries: Vec<Registry>, format: Format) -> (String, usize) {
+        let builder = Metrics::builder().mount::<DeskFacts>();
+        let metrics = registries.into_iter().fold(builder, crate::Builder::registry);
+        let metrics = metrics.build().unwrap();
+        _ = metrics.mounted::<DeskFacts>().unwrap().facts;
+        metrics.instance().foreign.rewritten(format)
+    }
+
+    fn exposed(registries: Vec<Registry>, format: Format) -> String {
+        let (text, left_out) = rewritten(registries, format);
+        assert_eq!(left_out, 0);
+        text
+    }
+
+    fn all_kinds() -> Registry {
+        let labels = [(Cow::from("desk"), Cow::from("a\"b\\c\nd"))];
+        let mut registry = Registry::with_labels(labels.into_iter());
+        let quotes = CounterWithExemplar::<Vec<(&str, &str)>>::default();
+        quotes.inc_by(3, Some(vec![("trace_id", "7 # {}")]), None);
+        registry.register("desk_quotes", "Quotes \"sent\" to C:\\new\\", quotes);
+        let wait: Histogram = Histogram::new([0.5, 10.0]);
+        wait.observe(0.25);
+        wait.observe(f64::INFINITY);
+        registry.register_with_unit("desk_wait", "Waits", Unit::Seconds, wait);
+        let spread: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
+        spread.set(f64::NEG_INFINITY);
+        registry.register("desk_spread", "Spread", spread);
+        registry.register("desk", "The desk", Info::new(vec![("floor", "3")]));
+        registry.register(
+            "desk_bare",
+            "No labels of its own",
+            Info::new(Vec::<(&str, &str)>::new()),
+        );
+        registry
+    }
+
+    #[test]
+    fn every_kind_comes_out_in_openmetrics() {
+        assert_eq!(
+            exposed(vec![all_kinds()], Format::OpenMetrics),
+            r#"# HELP desk_quotes Quotes \"sent\" to C:\new\\.
+# TYPE desk_quotes counter
+desk_quotes_total{desk="a\"b\\c\nd"} 3 # {trace_id="7 # {}"} 3.0
+# HELP desk_wait_seconds Waits.
+# TYPE desk_wait_seconds histogram
+# UNIT desk_wait_seconds seconds
+desk_wait_seconds_sum{desk="a\"b\\c\nd"} +Inf
+desk_wait_seconds_count{desk="a\"b\\c\nd"} 2
+desk_wait_seconds_bucket{desk="a\"b\\c\nd",le="0.5"} 1
+desk_wait_seconds_bucket{desk="a\"b\\c\nd",le="10.0"} 1
+desk_wait_seconds_bucket{desk="a\"b\\c\nd",le="+Inf"} 2
+# HELP desk_spread Spread.
+# TYPE desk_spread gauge
+desk_spread{desk="a\"b\\c\nd"} -Inf
+# HELP desk The desk.
+# TYPE desk info
+desk_info{desk="a\"b\\c\nd",floor="3"} 1
+# HELP desk_bare No labels of its own.
+# TYPE desk_bare info
+desk_bare_info{desk="a\"b\\c\nd"} 1
+"#
+        );
+    }
+
+    #[test]
+    fn every_kind_comes_out_in_text() {
+        assert_eq!(
+            exposed(vec![all_kinds()], Format::Text),
+            r#"# HELP desk_quotes_total Quotes "sent" to C:\new\\.
+# TYPE desk_quotes_total counter
+desk_quotes_total{desk="a\"b\\c\nd"} 3
+# HELP desk_wait_seconds Waits.
+# TYPE desk_wait_seconds histogram
+desk_wait_seconds_sum{desk="a\"b\\c\nd"} +Inf
+desk_wait_seconds_count{desk="a\"b\\c\nd"} 2
+desk_wait_seconds_bucket{desk="a\"b\\c\nd",le="0.5"} 1
+desk_wait_seconds_bucket{desk="a\"b\\c\nd",le="10.0"} 1
+desk_wait_seconds_bucket{desk="a\"b\\c\nd",le="+Inf"} 2
+# HELP desk_spread Spread.
+# TYPE desk_spread gauge
+desk_spread{desk="a\"b\\c\nd"} -Inf
+# HELP desk_info The desk.
+# TYPE desk_info gauge
+desk_info{desk="a\"b\\c\nd",floor="3"} 1
+# HELP desk_bare_info No labels of its own.
+# TYPE desk_bare_info gauge
+desk_bare_info{desk="a\"b\\c\nd"} 1
+"#
+        );
+    }
+
+    #[test]
+    fn kinds_that_text_does_not_have_are_mapped() {
+        let mut text = String::new();
+        for block in [
+            "# HELP a A\n# TYPE a gaugehistogram\na_bucket{le=\"+Inf\"} 2\na_gsum -1\na_gcount 2\n",
+            "# HELP b B\n# TYPE b stateset\nb{b=\"on\"} 1\n",
+            "# HELP c C\n# TYPE c unknown\nc 1 1.5\n",
+            "# HELP d D\n# TYPE d summary\nd{quantile=\"0.5\"} 1\nd_sum 1\nd_count 1\nd_created 9\n",
+        ] {
+            push_family(&mut text, &parse::family(block).unwrap(), Format::Text);
+        }
+        assert_eq!(
+            text,
+            "# HELP a A\n# TYPE a histogram\na_bucket{le=\"+Inf\"} 2\na_sum -1\na_count 2\n\
+             # HELP b B\n# TYPE b gauge\nb{b=\"on\"} 1\n\
+             # HELP c C\n# TYPE c untyped\nc 1 1500\n\
+             # HELP d D\n# TYPE d summary\nd{quantile=\"0.5\"} 1\nd_sum 1\nd_count 1\n"
+        );
+    }
+
+    /// The names of the samples that come out, and how much is left out.
+    fn names(registries: Vec<Registry>) -> (Vec<String>, usize) {
+        let (text, left_out) = rewritten(registries, Format::OpenMetrics);
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        (lines.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect(), left_out)
+    }
+
+    fn counter() -> Counter {
+        Counter::default()
+    }
+
+    #[test]
+    fn what_a_scraper_could_not_read_is_left_out() {
+        let mut registry = Registry::default();
+        registry.register("first", "Stays", counter());
+        registry.register("broken", "Has a\nnewline", counter());
+        registry.register("forged", "Has\n# TYPE forged counter\nforged_total 1\n# EOF", counter());
+        registry.register("not-a-name", "A dash", counter());
+        registry.register("", "No name", counter());
+        registry.register("line\nbreak", "A newline", counter());
+        let labelled = ForeignFamily::<Vec<(String, String)>, Counter>::default();
+        labelled.get_or_create(&vec![("a".into(), "b".into()), ("a".into(), "c".into())]).inc();
+        registry.register("twice", "The same label twice", labelled);
+        let labelled = ForeignFamily::<Vec<(String, String)>, Counter>::default();
+        labelled.get_or_create(&vec![("a\"} 1\nevil".into(), "b".into())]).inc();
+        registry.register("label", "An evil label", labelled);
+        registry.register("last", "Stays", counter());
+        let (names, left_out) = names(vec![registry]);
+        assert_eq!(names, ["first_total", "last_total"]);
+        assert_eq!(left_out, 7);
+    }
+
+    #[test]
+    fn a_taken_name_is_left_out() {
+        let mut registry = Registry::default();
+        registry.register("database_queries", "A counter of ours", counter());
+        registry.register("mine", "Stays", counter());
+        registry.register("mine", "The same series", counter());
+        let mut other = Registry::default();
+        for name in [
+            "mine_total",
+            "database_queries",
+            "database_queries_total",
+            "database_queries_created",
+            "database_query_duration_seconds",
+            "database_query_duration_seconds_bucket",
+            "database_query_duration_seconds_sum",
+            "database_query_duration_seconds_count",
+            "database_pool_connections",
+            "desk_facts",
+            "desk_facts_info",
+        ] {
+            other.register(name, "Taken", ConstGauge::new(1_i64));
+        }
+        let (names, left_out) = names(vec![registry, other]);
+        assert_eq!(names, ["mine_total"]);
+        assert_eq!(left_out, 13);
+    }
+
+    #[test]
+    fn the_names_of_a_subsystem_that_is_off_are_free() {
+        let mut registry = Registry::default();
+        registry.register("database_queries", "A counter", counter());
+        let metrics = Metrics::builder().without("database").registry(registry).build().unwrap();
+        assert!(encode(metrics, Format::Text).contains("\ndatabase_queries_total 0\n"));
+    }
+
+    #[test]
+    fn parts_of_a_family_are_put_together() {
+        let mut registry = Registry::default();
+        for desk in ["a", "b", "b"] {
+            let desk = registry.sub_registry_with_label(("desk".into(), desk.into()));
+            desk.register("quotes", "Quotes sent", counter());
+        }
+        registry.register("quotes", "Not a counter", ConstGauge::new(1_i64));
+        // What is registered with the root comes first.
+        let gauge = "# HELP quotes Not a counter.\n# TYPE quotes gauge\nquotes 1\n".to_owned();
+        assert_eq!(rewritten(vec![registry], Format::OpenMetrics), (gauge, 3));
+
+        let mut registry = Registry::default();
+        for desk in ["a", "b", "b"] {
+            let desk = registry.sub_registry_with_label(("desk".into(), desk.into()));
+            desk.register("quotes", "Quotes sent", counter());
+            desk.register("trades", "Trades made", counter());
+        }
+        let parts = "# HELP quotes Quotes sent.\n# TYPE quotes counter\n\
+             quotes_total{desk=\"a\"} 0\nquotes_total{desk=\"b\"} 0\n\
+             # HELP trades Trades made.\n# TYPE trades counter\n\
+             trades_total{desk=\"a\"} 0\ntrades_total{desk=\"b\"} 0\n";
+        assert_eq!(rewritten(vec![registry], Format::OpenMetrics), (parts.to_owned(), 2));
+    }
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Collector for Panics {
+        fn encode(&self, _: DescriptorEncoder<'_>) -> fmt::Result {
+            panic!("a collector panics, as the test wants");
+        }
+    }
+
+    #[test]
+    fn a_registry_that_fails_costs_itself() {
+        let mut native = Registry::default();
+        native.register("lost", "Half-way", counter());
+        native.register("native", "Fails", Histogram::new_native(NativeHistogramConfig::default()));
+        let mut panics = Registry::default();
+        panics.register("lost", "Half-way", counter());
+        panics.register_collector(Box::new(Panics));
+        let mut registry = Registry::default();
+        registry.register("mine", "Stays", counter());
+        assert_eq!(names(vec![native, panics, registry]), (vec!["mine_total".into()], 2));
+    }
+
+    #[test]
+    fn ours_come_first_and_the_end_last() {
+        let mut registry = Registry::default();
+        registry.register("mine", "Mine", counter());
+        let builder = Metrics::builder().without("process").without("self");
+        let metrics = builder.registry(registry).build().unwrap();
+        let ours = encoder::encode(metrics, Format::OpenMetrics);
+        let mine = "# HELP mine Mine.\n# TYPE mine counter\nmine_total 0\n";
+        assert_eq!(metrics.encode(Format::OpenMetrics), format!("{ours}{mine}# EOF\n"));
+    }
+}

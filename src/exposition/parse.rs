@@ -1,0 +1,331 @@
+//! Reads `OpenMetrics` text as `prometheus-client` and this crate write it, family by family.
+
+/// A family and its samples. What it holds is checked; its texts are escaped as they stood.
+#[derive(Debug)]
+pub(super) struct Family<'a> {
+    pub(super) name: &'a str,
+    pub(super) help: &'a str,
+    pub(super) kind: &'static Kind,
+    pub(super) unit: Option<&'a str>,
+    pub(super) samples: Vec<Sample<'a>>,
+}
+
+/// A sample of a family.
+#[derive(Debug)]
+pub(super) struct Sample<'a> {
+    /// What follows the family's name in the sample's.
+    pub(super) suffix: &'static str,
+    /// `name="value"` pairs, separated by commas.
+    pub(super) labels: &'a str,
+    pub(super) point: Point<'a>,
+    pub(super) exemplar: Option<Exemplar<'a>>,
+}
+
+/// An example of what a sample counts.
+#[derive(Debug)]
+pub(super) struct Exemplar<'a> {
+    pub(super) labels: &'a str,
+    pub(super) point: Point<'a>,
+}
+
+/// A number and the moment it is of, in seconds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Point<'a> {
+    pub(super) value: &'a str,
+    pub(super) timestamp: Option<&'a str>,
+}
+
+/// The type of a family.
+#[derive(Debug, PartialEq)]
+pub(super) struct Kind {
+    /// The word of the `# TYPE` line.
+    pub(super) word: &'static str,
+    /// The same in text 0.0.4.
+    pub(super) text: &'static str,
+    /// What may follow the family's name in those of its samples.
+    suffixes: &'static [&'static str],
+}
+
+const KINDS: &[Kind] = &[
+    Kind { word: "counter", text: "counter", suffixes: &["_total", "_created"] },
+    Kind { word: "gauge", text: "gauge", suffixes: &[""] },
+    Kind {
+        word: "histogram",
+        text: "histogram",
+        suffixes: &["_bucket", "_sum", "_count", "_created"],
+    },
+    Kind { word: "gaugehistogram", text: "histogram", suffixes: &["_bucket", "_gsum", "_gcount"] },
+    Kind { word: "summary", text: "summary", suffixes: &["", "_sum", "_count", "_created"] },
+    Kind { word: "info", text: "gauge", suffixes: &["_info"] },
+    Kind { word: "stateset", text: "gauge", suffixes: &[""] },
+    Kind { word: "unknown", text: "untyped", suffixes: &[""] },
+];
+
+/// Cuts a text before each `# HELP` line: a block is a family, if it is anything.
+pub(super) fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = rest.find("\n# HELP ").map_or(rest.len(), |newline| newline + 1);
+        let (block, after) = rest.split_at(end);
+        rest = after;
+        (!block.is_empty()).then_some(block)
+    })
+}
+
+/// The family of a block, if every line of it can be read and belongs to it.
+pub(super) fn family(block: &str) -> Option<Family<'_>> {
+    let mut lines = block.strip_suffix('\n')?.split('\n').peekable();
+    let (name, help) = lines.next()?.strip_prefix("# HELP ")?.split_once(' ')?;
+    let word = lines.next()?.strip_prefix("# TYPE ")?.strip_prefix(name)?.strip_prefix(' ')?;
+    let kind = KINDS.iter().find(|kind| kind.word == word)?;
+    let unit = match lines.next_if(|line| line.starts_with("# UNIT ")) {
+        Some(line) => Some(line["# UNIT ".len()..].strip_prefix(name)?.strip_prefix(' ')?),
+        None => None,
+    };
+    let samples = lines.map(|line| sample(line, name, kind)).collect::<Option<_>>()?;
+    is_name(name, true).then_some(Family { name, help, kind, unit, samples })
+}
+
+fn sample<'a>(line: &'a str, family: &str, kind: &'static Kind) -> Option<Sample<'a>> {
+    let (name, rest) = line.split_at(line.find(['{', ' '])?);
+    let suffix = name.strip_prefix(family)?;
+    let suffix = kind.suffixes.iter().copied().find(|allowed| *allowed == suffix)?;
+    let (labels, rest) = match rest.strip_prefix('{') {
+        Some(rest) => label_set(rest)?,
+        None => ("", rest),
+    };
+    let (numbers, exemplar) = match rest.split_once(" # {") {
+        Some((numbers, exemplar)) => {
+            let (labels, rest) = label_set(exemplar)?;
+            (numbers, Some(Exemplar { labels, point: point(rest)? }))
+        }
+        None => (rest, None),
+    };
+    Some(Sample { suffix, labels, point: point(numbers)?, exemplar })
+}
+
+/// A value and perhaps a timestamp, each after a space.
+fn point(text: &str) -> Option<Point<'_>> {
+    let text = text.strip_prefix(' ')?;
+    let (value, timestamp) = match text.split_once(' ') {
+        Some((value, timestamp)) => (value, Some(timestamp)),
+        None => (text, None),
+    };
+    if let Some(timestamp) = timestamp
+        && !timestamp.parse::<f64>().ok()?.is_finite()
+    {
+        return None;
+    }
+    Some(Point { value: number(value)?, timestamp })
+}
+
+/// A number as both formats write it.
+fn number(text: &str) -> Option<&str> {
+    Some(match text.parse::<f64>().ok()? {
+        value if value.is_nan() => "NaN",
+        f64::INFINITY => "+Inf",
+        f64::NEG_INFINITY => "-Inf",
+        _ => text,
+    })
+}
+
+/// Labels up to the closing brace, and what follows it. A comma after the last label is left out.
+fn label_set(text: &str) -> Option<(&str, &str)> {
+    let (mut end, mut rest) = (0, text);
+    while !rest.starts_with('}') {
+        let (name, _, after) = label(rest)?;
+        if labels(&text[..end]).any(|(earlier, _)| earlier == name) {
+            return None;
+        }
+        end = text.len() - after.len();
+        rest = match after.strip_prefix(',') {
+            Some(rest) => rest,
+            None if after.starts_with('}') => after,
+            None => return None,
+        };
+    }
+    Some((&text[..end], &rest[1..]))
+}
+
+/// The names and values of checked labels; the values are escaped.
+pub(super) fn labels(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (name, value, after) = label(rest)?;
+        rest = after.strip_prefix(',').unwrap_or(after);
+        Some((name, value))
+    })
+}
+
+/// The name and the value of the first label, and what follows it.
+fn label(text: &str) -> Option<(&str, &str, &str)> {
+    let (name, text) = text.split_once("=\"")?;
+    let mut escaped = false;
+    let end = text.bytes().position(|byte| match byte {
+        b'\\' | b'n' | b'"' if escaped => {
+            escaped = false;
+            false
+        }
+        b'\\' => {
+            escaped = true;
+            false
+        }
+        byte => byte == b'"' || escaped,
+    })?;
+    let (value, rest) = text.split_at(end);
+    // Prometheus takes `__name__` for the name of the series.
+    let is_valid = is_name(name, false) && name != "__name__";
+    Some((name, value, rest.strip_prefix('"').filter(|_| is_valid)?))
+}
+
+fn is_name(name: &str, of_family: bool) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || (byte == b':' && of_family))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "# HELP x A thing.\n# TYPE x counter\n";
+
+    fn of_sample(line: &str) -> Option<(String, String)> {
+        let block = format!("{HEAD}{line}\n");
+        let family = family(&block)?;
+        let sample = &family.samples[0];
+        Some((sample.labels.to_owned(), sample.point.value.to_owned()))
+    }
+
+    #[test]
+    fn a_family_is_read_whole() {
+        let block = "# HELP x_seconds A thing.\n# TYPE x_seconds counter\n# UNIT x_seconds seconds\n\
+            x_seconds_total{a=\"1, }\\\"# {\",b=\"\"} 2 1.5 # {id=\"7\"} 0.5 1.25\nx_seconds_created 3\n";
+        let family = family(block).unwrap();
+        assert_eq!((family.name, family.help), ("x_seconds", "A thing."));
+        assert_eq!((family.kind.word, family.unit), ("counter", Some("seconds")));
+        let [total, created] = &family.samples[..] else { panic!("{family:?}") };
+        assert_eq!((total.suffix, created.suffix), ("_total", "_created"));
+        assert_eq!(total.point, Point { value: "2", timestamp: Some("1.5") });
+        assert_eq!(labels(total.labels).collect::<Vec<_>>(), [("a", "1, }\\\"# {"), ("b", "")]);
+        let exemplar = total.exemplar.as_ref().unwrap();
+        assert_eq!(exemplar.labels, "id=\"7\"");
+        assert_eq!(exemplar.point, Point { value: "0.5", timestamp: Some("1.25") });
+        assert_eq!((created.labels, created.point.value), ("", "3"));
+    }
+
+    #[test]
+    fn numbers_are_as_both_formats_write_them() {
+        for (text, value) in
+            [("inf", "+Inf"), ("-inf", "-Inf"), ("nan", "NaN"), ("NaN", "NaN"), ("1e21", "1e21")]
+        {
+            assert_eq!(of_sample(&format!("x_total {text}")).unwrap().1, value);
+        }
+    }
+
+    #[test]
+    fn a_comma_after_the_last_label_is_left_out() {
+        assert_eq!(of_sample("x_total{a=\"b\",} 1").unwrap().0, "a=\"b\"");
+        assert_eq!(of_sample("x_total{} 1").unwrap().0, "");
+    }
+
+    #[test]
+    fn what_breaks_a_scrape_is_no_sample() {
+        for line in [
+            "",
+            "x_total",
+            "x_total ",
+            "x_total one",
+            "x_total 1 2 3",
+            "x_total 1 NaN",
+            "x_total  1",
+            "x_sum 1",
+            "y_total 1",
+            "# EOF",
+            "x_total{a=\"b\" 1",
+            "x_total{a=\"b} 1",
+            "x_total{a=\"b\"c=\"d\"} 1",
+            "x_total{,} 1",
+            "x_total{a=\"\\x\"} 1",
+            "x_total{a=\"b\",a=\"c\"} 1",
+            "x_total{a-b=\"c\"} 1",
+            "x_total{1a=\"c\"} 1",
+            "x_total{=\"c\"} 1",
+            "x_total{__name__=\"y\"} 1",
+            "x_total 1 # {id=\"1\" 1",
+            "x_total 1 # {id=\"1\"}",
+        ] {
+            assert_eq!(of_sample(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_family_is_refused() {
+        for block in [
+            "x 1\n",
+            "# HELP x A thing.\nx_total 1\n",
+            "# HELP x A thing.\nwith a newline\n# TYPE x counter\nx_total 1\n",
+            "# HELP x A thing.\n# TYPE y counter\ny_total 1\n",
+            "# HELP x A thing.\n# TYPE x number\nx_total 1\n",
+            "# HELP x-y A thing.\n# TYPE x-y gauge\nx-y 1\n",
+            "# HELP 1x A thing.\n# TYPE 1x gauge\n1x 1\n",
+            "# HELP x A thing.\n# TYPE x counter\n# UNIT y seconds\nx_total 1\n",
+            "# HELP x A thing.\n# TYPE x counter\nx_total 1",
+        ] {
+            assert!(family(block).is_none(), "{block}");
+        }
+        assert!(family(HEAD).unwrap().samples.is_empty());
+    }
+
+    #[test]
+    fn blocks_begin_at_help_lines() {
+        let text = "stray\n# HELP a # HELP\n# TYPE a gauge\na 1\n# HELP b B\n";
+        assert_eq!(
+            blocks(text).collect::<Vec<_>>(),
+            ["stray\n", "# HELP a # HELP\n# TYPE a gauge\na 1\n", "# HELP b B\n"]
+        );
+        assert_eq!(blocks("").count(), 0);
+    }
+
+    #[test]
+    fn any_text_is_survived() {
+        let pieces = [
+            "# HELP x ",
+            "# TYPE x counter",
+            "# UNIT x ",
+            "x_total",
+            "x",
+            "\n",
+            "{",
+            "}",
+            "=\"",
+            "\"",
+            "\\",
+            ",",
+            " ",
+            " # {",
+            "1",
+            "inf",
+            "é😀",
+            "a",
+        ];
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..20_000 {
+            let mut text = HEAD.repeat((state & 1) as usize);
+            for _ in 0..state % 24 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                text.push_str(pieces[(state >> 32) as usize % pieces.len()]);
+            }
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            text.push('\n');
+            assert_eq!(blocks(&text).collect::<String>(), text);
+            for family in blocks(&text).filter_map(family) {
+                family.samples.iter().for_each(|sample| assert!(labels(sample.labels).count() < 9));
+            }
+        }
+    }
+}
