@@ -7,7 +7,6 @@ use prometheus_client::registry::Registry;
 use crate::{
     clock::Clock,
     escape,
-    exposition::foreign::Foreign,
     family::OpenLabels,
     instance::{Instance, Metrics, Mounted},
     model::is_label_name,
@@ -328,7 +327,7 @@ impl Builder {
         let instance = Instance {
             subsystems,
             mounted,
-            foreign: Foreign::new(self.registries, &layout.families),
+            registries: self.registries,
             families: layout.families,
             constant_labels,
             info_labels,

@@ -4,12 +4,14 @@ use std::{
     any::Any,
     fmt,
     ops::Deref,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use prometheus_client::registry::Registry;
+
 use crate::{
     clock::Clock,
-    exposition::foreign::Foreign,
     registry::{Family, Now},
     subsystems::Subsystems,
 };
@@ -35,7 +37,7 @@ pub(crate) struct Instance {
     pub(crate) mounted: Vec<Mounted>,
     pub(crate) families: Vec<Family>,
     /// What comes out after the families.
-    pub(crate) foreign: Foreign,
+    pub(crate) registries: Vec<Arc<Registry>>,
     /// `name="value"` pairs that stand first in every label set.
     pub(crate) constant_labels: String,
     /// The labels of `backend_service_info`.

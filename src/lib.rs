@@ -39,10 +39,10 @@ pub mod labels {
         },
         errors::{ErrorSeverity, LogLevel},
         fno::{FoCacheRefreshStatus, FoQueryStatus, FoQueryType, GreeksStatus},
-        http::HttpMethod,
         market_data::{CalendarStatus, IndicatorStatus, IndicatorType, MarketDataType},
         rate_limits::RateLimitDecision,
         self_metrics::{ScrapeFormat, ScrapeStatus},
+        shared::HttpMethod,
         smart_orders::{
             CostTransactionType, MarginMethod, MarginStatus, MarketImpactLevel,
             OrderRejectionReason, OrderSide, OrderState, OrderType, PlacementStatus,
@@ -68,6 +68,7 @@ pub use self::{
     collect::{
         panic::{PanicHookError, install_panic_hook},
         pool::PoolStats,
+        process::ProcessStats,
         runtime::RuntimeStats,
     },
     exporter::Exporter,
@@ -82,7 +83,7 @@ pub use self::{
     registry::{FamilyType, Now, Part, Registrar, Subsystem},
     subsystems::{
         CatalogEntry, Subsystems, business::BusinessStats, cache::CacheStats, catalog,
-        process::ProcessStats, smart_orders::ValidationOutcome, websocket::WebsocketConnection,
+        smart_orders::ValidationOutcome, websocket::WebsocketConnection,
     },
 };
 

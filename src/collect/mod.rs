@@ -8,5 +8,6 @@ pub(crate) mod log;
 pub(crate) mod panic;
 pub(crate) mod pool;
 #[cfg(all(feature = "process", target_os = "linux"))]
+pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod runtime;

@@ -1,102 +1,22 @@
-//! The figures of the process in `/proc`, on Linux.
+//! The figures of the process.
 
-use std::{
-    fs,
-    sync::OnceLock,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime};
 
-use procfs::process::{LimitValue, Process, Stat};
-
-use crate::subsystems::process::ProcessStats;
-
-/// What `/proc` says now; what cannot be read is left out.
-pub(crate) fn read() -> ProcessStats {
-    // Counted first: what follows opens files of its own.
-    let open_fds = open_fds();
-    let process = Process::myself().ok();
-    let stat = process.as_ref().and_then(|process| process.stat().ok());
-    let limits = process.as_ref().and_then(|process| process.limits().ok());
-    let stat = stat.as_ref();
-    ProcessStats {
-        // Fields 14 and 15 of `/proc/self/stat`: all threads, those that have ended too.
-        cpu: stat.and_then(|stat| ticks(stat.utime.saturating_add(stat.stime))),
-        open_fds,
-        max_fds: limits.and_then(|limits| match limits.max_open_files.soft_limit {
-            LimitValue::Value(limit) => Some(limit),
-            LimitValue::Unlimited => None,
-        }),
-        virtual_memory_bytes: stat.map(|stat| stat.vsize),
-        resident_memory_bytes: stat.map(|stat| stat.rss.saturating_mul(procfs::page_size())),
-        start_time: stat.and_then(start_time),
-        threads: stat.and_then(|stat| stat.num_threads.try_into().ok()),
-    }
-}
-
-fn open_fds() -> Option<u64> {
-    // Linux 6.2 and later give the number as the size of the directory.
-    let size = fs::metadata("/proc/self/fd").ok()?.len();
-    if size > 0 {
-        return Some(size);
-    }
-    let listed = fs::read_dir("/proc/self/fd").ok()?.count();
-    // The listing itself has one open.
-    u64::try_from(listed).ok()?.checked_sub(1)
-}
-
-/// When the process started. It is read once: the boot time in `/proc/stat` moves as the clock is
-/// adjusted, and a start time that moves looks like a restart.
-fn start_time(stat: &Stat) -> Option<SystemTime> {
-    static STARTED: OnceLock<SystemTime> = OnceLock::new();
-    if let Some(started) = STARTED.get() {
-        return Some(*started);
-    }
-    let boot = Duration::from_secs(procfs::boot_time_secs().ok()?);
-    let started = UNIX_EPOCH.checked_add(boot)?.checked_add(ticks(stat.starttime)?)?;
-    Some(*STARTED.get_or_init(|| started))
-}
-
-fn ticks(ticks: u64) -> Option<Duration> {
-    let second = procfs::ticks_per_second();
-    let whole = ticks.checked_div(second)?;
-    Some(
-        Duration::from_secs(whole)
-            + Duration::from_secs(ticks % second) / u32::try_from(second).ok()?,
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use super::{open_fds, read, ticks};
-
-    #[test]
-    fn everything_is_read_on_linux() {
-        let stats = read();
-        assert!(stats.cpu.is_some());
-        assert!(stats.open_fds.unwrap() >= 3);
-        assert!(stats.max_fds.unwrap() >= stats.open_fds.unwrap());
-        assert!(stats.virtual_memory_bytes.unwrap() > stats.resident_memory_bytes.unwrap());
-        assert!(stats.resident_memory_bytes.unwrap() > 100_000);
-        assert!(stats.threads.unwrap() >= 1);
-        let age = SystemTime::now().duration_since(stats.start_time.unwrap()).unwrap();
-        assert!(age < Duration::from_secs(3_600), "{age:?}");
-        assert_eq!(read().start_time, stats.start_time);
-    }
-
-    #[test]
-    fn an_open_file_is_counted() {
-        // Other tests open files at the same time, so there is no exact number.
-        let files: Vec<_> =
-            (0..50).map(|_| std::fs::File::open("/proc/self/stat").unwrap()).collect();
-        assert!(open_fds().unwrap() >= 50);
-        drop(files);
-    }
-
-    #[test]
-    fn ticks_are_fractions_of_a_second() {
-        let second = procfs::ticks_per_second();
-        assert_eq!(ticks(second * 5 / 2), Some(Duration::from_millis(2_500)));
-    }
+/// Figures of the process; those that are `None` are left as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessStats {
+    /// CPU time in user and system mode, all threads together, since the process started.
+    pub cpu: Option<Duration>,
+    /// File descriptors that are open.
+    pub open_fds: Option<u64>,
+    /// The most file descriptors that may be open.
+    pub max_fds: Option<u64>,
+    /// Virtual memory in bytes.
+    pub virtual_memory_bytes: Option<u64>,
+    /// Memory in RAM, in bytes.
+    pub resident_memory_bytes: Option<u64>,
+    /// When the process started.
+    pub start_time: Option<SystemTime>,
+    /// Threads.
+    pub threads: Option<u64>,
 }

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -18,62 +17,50 @@ use super::{
 };
 use crate::{instance::Metrics, labels::ErrorSeverity, model::Kind, registry};
 
-/// The registries that were given to the builder.
-#[derive(Default)]
-pub(crate) struct Foreign {
-    registries: Vec<Arc<Registry>>,
-    /// The names of the instance's own families and of their samples.
-    taken: HashSet<String>,
+/// The names of the instance's own families and of their samples, which are taken.
+fn own_names(families: &[registry::Family]) -> HashSet<String> {
+    let mut taken = HashSet::new();
+    for registry::Family { definition, .. } in families {
+        let stem = definition.openmetrics_name();
+        let suffixes: &[&str] = match definition.kind {
+            Kind::Counter => &["_created"],
+            Kind::Histogram => &["_bucket", "_sum", "_count", "_created"],
+            Kind::Gauge | Kind::Info => &[],
+        };
+        taken.extend(suffixes.iter().map(|suffix| format!("{stem}{suffix}")));
+        taken.extend([definition.name.to_owned(), stem.to_owned()]);
+    }
+    taken
 }
 
-impl fmt::Debug for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Foreign")
-            .field("registries", &self.registries.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Foreign {
-    pub(crate) fn new(registries: Vec<Arc<Registry>>, families: &[registry::Family]) -> Self {
-        let mut taken = HashSet::new();
-        if !registries.is_empty() {
-            for registry::Family { definition, .. } in families {
-                let stem = definition.openmetrics_name();
-                let suffixes: &[&str] = match definition.kind {
-                    Kind::Counter => &["_created"],
-                    Kind::Histogram => &["_bucket", "_sum", "_count", "_created"],
-                    Kind::Gauge | Kind::Info => &[],
-                };
-                taken.extend(suffixes.iter().map(|suffix| format!("{stem}{suffix}")));
-                taken.extend([definition.name.to_owned(), stem.to_owned()]);
-            }
+/// The families of registries in a format, and how many families and registries are left out.
+fn rewritten(
+    registries: &[Arc<Registry>],
+    taken: &HashSet<String>,
+    format: Format,
+) -> (String, usize) {
+    let texts: Vec<_> = registries.iter().filter_map(|registry| written(registry)).collect();
+    let mut left_out = registries.len() - texts.len();
+    let mut collected = Collected::new(taken);
+    for block in texts.iter().flat_map(|text| parse::blocks(text)) {
+        if !parse::family(block).is_some_and(|family| collected.add(family)) {
+            left_out += 1;
         }
-        Self { registries, taken }
     }
-
-    /// The families in a format, and how many families and registries are left out.
-    fn rewritten(&self, format: Format) -> (String, usize) {
-        let texts: Vec<_> =
-            self.registries.iter().filter_map(|registry| written(registry)).collect();
-        let mut left_out = self.registries.len() - texts.len();
-        let mut collected = Collected::new(&self.taken);
-        for block in texts.iter().flat_map(|text| parse::blocks(text)) {
-            if !parse::family(block).is_some_and(|family| collected.add(family)) {
-                left_out += 1;
-            }
-        }
-        let mut out = String::new();
-        for (family, _) in &collected.families {
-            push_family(&mut out, family, format);
-        }
-        (out, left_out)
+    let mut out = String::new();
+    for (family, _) in &collected.families {
+        push_family(&mut out, family, format);
     }
+    (out, left_out)
 }
 
 /// Encodes the foreign families of an instance, in the order of their registries.
 pub(super) fn encode(metrics: Metrics, format: Format) -> String {
-    let (text, left_out) = metrics.instance().foreign.rewritten(format);
+    let instance = metrics.instance();
+    if instance.registries.is_empty() {
+        return String::new();
+    }
+    let (text, left_out) = rewritten(&instance.registries, &own_names(&instance.families), format);
     for _ in 0..left_out {
         count_foreign_error(metrics);
     }
@@ -278,7 +265,8 @@ mod tests {
         let metrics = registries.into_iter().fold(builder, crate::Builder::registry);
         let metrics = metrics.build().unwrap();
         _ = metrics.mounted::<DeskFacts>().unwrap().facts;
-        metrics.instance().foreign.rewritten(format)
+        let instance = metrics.instance();
+        super::rewritten(&instance.registries, &own_names(&instance.families), format)
     }
 
     fn exposed(registries: Vec<Registry>, format: Format) -> String {
@@ -480,7 +468,7 @@ desk_bare_info{desk="a\"b\\c\nd"} 1
     struct Panics;
 
     impl Collector for Panics {
-        fn encode(&self, _: DescriptorEncoder<'_>) -> fmt::Result {
+        fn encode(&self, _: DescriptorEncoder<'_>) -> std::fmt::Result {
             panic!("a collector panics, as the test wants");
         }
     }

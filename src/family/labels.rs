@@ -107,13 +107,17 @@ pub trait OpenLabels: 'static {
     const NAMES: &'static [&'static str];
     /// The labels.
     const LIST: Labels;
+}
+
+/// A domain whose values are looked up by text; implemented by [`open_labels!`](crate::open_labels).
+pub trait OpenValues: OpenLabels {
     /// The values of one label set: a `&str`, or a pair of them.
     type Values<'a>: Copy;
 
     /// The values as a pair; the second is empty where there is one label.
     #[expect(
         clippy::elidable_lifetime_names,
-        reason = "an elided one is bound late, a named one early"
+        reason = "an elided one is bound late, this one early"
     )]
     fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str);
 }
@@ -200,7 +204,7 @@ impl<D> fmt::Debug for Domain<D> {
     }
 }
 
-impl<D: OpenLabels> Domain<D> {
+impl<D: OpenValues> Domain<D> {
     /// The place of these values, made if there is room for it, else that of `other`.
     ///
     /// Counters and gauges of the domain's families stand at zero from then on.
@@ -220,13 +224,13 @@ impl<D: OpenLabels> Domain<D> {
     }
 
     /// The place of a value that does not count against the cap.
-    pub(crate) fn reserve(&self, value: &str) -> Open<D> {
+    pub(crate) fn reserve(self, value: &str) -> Open<D> {
         Open::new(self.0.reserve(value))
     }
 
     /// Takes the series of these values out of the exposition; `false` if they have none. Only for domains
     /// whose families are all gauges that are set.
-    pub(crate) fn remove(&self, values: D::Values<'_>) -> bool {
+    pub(crate) fn remove(self, values: D::Values<'_>) -> bool {
         let (first, second) = D::pair(values);
         self.0.remove(first, second)
     }

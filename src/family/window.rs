@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Cells for each side of a ratio: one for each slice of time.
-const SLICES: u64 = 16;
+const SLICES: usize = 16;
 /// A slice of time.
 const SLICE: Duration = Duration::from_secs(20);
 /// Slices that make up the window, the present one included.
@@ -33,7 +33,7 @@ impl<L: LabelSet> RatioWindow<L> {
     pub fn record(&self, labels: L, hit: bool, now: Duration) {
         let slice = slice(now);
         #[expect(clippy::cast_possible_truncation, reason = "there are few slices")]
-        let cell = self.cells(labels, hit) + (slice % SLICES) as Address;
+        let cell = self.cells(labels, hit) + (slice % SLICES as u64) as Address;
         local::update(cell, |cell| {
             let kept = if cell >> COUNT_BITS == slice { cell } else { slice << COUNT_BITS };
             kept + 1
@@ -48,7 +48,7 @@ impl<L: LabelSet> RatioWindow<L> {
         let reader = local::reader();
         let side = |hit| {
             let mut count = 0;
-            reader.each(self.cells(labels, hit), SLICES as usize, |_, cell| {
+            reader.each(self.cells(labels, hit), SLICES, |_, cell| {
                 if (oldest..=newest).contains(&(cell >> COUNT_BITS)) {
                     count += cell & ((1 << COUNT_BITS) - 1);
                 }
@@ -69,14 +69,14 @@ impl<L: LabelSet> RatioWindow<L> {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
     fn cells(&self, labels: L, hit: bool) -> Address {
-        self.base + ((labels.index() * 2 + usize::from(hit)) * SLICES as usize) as Address
+        self.base + ((labels.index() * 2 + usize::from(hit)) * SLICES) as Address
     }
 }
 
 impl<L: LabelSet> Part for RatioWindow<L> {
     fn register(registrar: &mut Registrar) -> Self {
         const { assert!(L::OPEN_PARTS == 0, "a window is kept for closed labels only") };
-        let base = registrar.cells(L::COUNT * 2 * SLICES as usize);
+        let base = registrar.cells(L::COUNT * 2 * SLICES);
         Self { base, labels: PhantomData }
     }
 }

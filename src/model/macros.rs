@@ -243,41 +243,37 @@ macro_rules! label_values {
 #[macro_export]
 macro_rules! open_labels {
     ($(#[$meta:meta])* pub struct $Domain:ident($label:ident);) => {
-        $crate::open_labels!(@type [$(#[$meta])*] $Domain [$label]);
-
-        impl $crate::OpenLabels for $Domain {
-            $crate::open_labels!(@names [$label]);
-            type Values<'a> = &'a str;
-
-            #[inline]
-            fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
-                (values, "")
-            }
-        }
+        $crate::open_labels!(@domain [$(#[$meta])*] $Domain [$label] &'a str, |values| (values, ""));
     };
     ($(#[$meta:meta])* pub struct $Domain:ident($first:ident, $second:ident);) => {
-        $crate::open_labels!(@type [$(#[$meta])*] $Domain [$first, $second]);
-
-        impl $crate::OpenLabels for $Domain {
-            $crate::open_labels!(@names [$first, $second]);
-            type Values<'a> = (&'a str, &'a str);
-
-            #[inline]
-            fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
-                values
-            }
-        }
+        $crate::open_labels!(
+            @domain [$(#[$meta])*] $Domain [$first, $second] (&'a str, &'a str), |values| values
+        );
     };
-    (@type [$(#[$meta:meta])*] $Domain:ident [$($label:ident),+]) => {
+    (
+        @domain [$(#[$meta:meta])*] $Domain:ident [$($label:ident),+] $Values:ty,
+        |$values:ident| $pair:expr
+    ) => {
         $(#[$meta])*
         #[doc = concat!("\n\nThe open label", $(" `", stringify!($label), "`",)+ ".")]
         #[derive(Clone, Copy, Debug)]
         pub enum $Domain {}
-    };
-    (@names [$($label:ident),+]) => {
-        const NAMES: &'static [&'static str] = &[$(stringify!($label)),+];
-        const LIST: $crate::Labels = $crate::Labels::new(&[
-            $($crate::Label::new(stringify!($label), $crate::ValueSet::Open)),+
-        ]);
+
+        impl $crate::OpenLabels for $Domain {
+            const NAMES: &'static [&'static str] = &[$(stringify!($label)),+];
+            const LIST: $crate::Labels = $crate::Labels::new(&[
+                $($crate::Label::new(stringify!($label), $crate::ValueSet::Open)),+
+            ]);
+        }
+
+        impl $crate::OpenValues for $Domain {
+            type Values<'a> = $Values;
+
+            #[inline]
+            #[allow(clippy::elidable_lifetime_names, reason = "as the trait has it")]
+            fn pair<'a>($values: Self::Values<'a>) -> (&'a str, &'a str) {
+                $pair
+            }
+        }
     };
 }

@@ -109,13 +109,12 @@ impl Slab {
     #[inline(never)]
     fn add_chunk(&self, number: usize) -> &'static Chunk {
         let _growing = self.growing.lock();
-        let slot = match self.near.get(number) {
-            Some(slot) => slot,
-            None => {
-                let directory = self.far[(number - NEAR) / DIRECTORY]
-                    .get_or_init(|| Box::leak(Box::new(std::array::from_fn(|_| OnceRef::new()))));
-                &directory[(number - NEAR) % DIRECTORY]
-            }
+        let slot = if let Some(slot) = self.near.get(number) {
+            slot
+        } else {
+            let directory = self.far[(number - NEAR) / DIRECTORY]
+                .get_or_init(|| Box::leak(Box::new(std::array::from_fn(|_| OnceRef::new()))));
+            &directory[(number - NEAR) % DIRECTORY]
         };
         slot.get_or_init(|| Box::leak(Box::new(Chunk(std::array::from_fn(|_| AtomicU64::new(0))))))
     }

@@ -267,12 +267,12 @@ mod tests {
     const M5: &str = r#"active_users{time_window="5m"}"#;
     const M15: &str = r#"active_users{time_window="15m"}"#;
     const H1: &str = r#"active_users{time_window="1h"}"#;
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const DAY: Duration = Duration::from_hours(24);
     const SECOND: Duration = Duration::from_secs(1);
 
     /// The midnight that begins a day at +05:30.
     fn midnight() -> SystemTime {
-        UNIX_EPOCH + 20_000 * DAY - Duration::from_secs(330 * 60)
+        UNIX_EPOCH + 20_000 * DAY - Duration::from_mins(330)
     }
 
     #[test]
@@ -284,13 +284,13 @@ mod tests {
             test.metrics.track_user_activity(user);
         }
         test.assert_series(&[(M5, 2.0), (M15, 2.0), (H1, 2.0), ("daily_active_users", 2.0)]);
-        test.clock.advance(Duration::from_secs(6 * 60));
+        test.clock.advance(Duration::from_mins(6));
         test.metrics.track_user_activity(7_u64);
         test.metrics.track_user_activity(9_u64);
         test.assert_series(&[(M5, 2.0), (M15, 3.0), (H1, 3.0), ("daily_active_users", 3.0)]);
-        test.clock.advance(Duration::from_secs(20 * 60));
+        test.clock.advance(Duration::from_mins(20));
         test.assert_series(&[(M5, 0.0), (M15, 0.0), (H1, 3.0), ("daily_active_users", 3.0)]);
-        test.clock.advance(Duration::from_secs(60 * 60));
+        test.clock.advance(Duration::from_hours(1));
         test.assert_series(&[(H1, 0.0), ("daily_active_users", 3.0)]);
         test.clock.advance(DAY);
         test.assert_series(&[("daily_active_users", 0.0)]);

@@ -582,7 +582,7 @@ mod tests {
         test.assert_series(&[(MEMORY_RATE, 100.0), (REDIS_RATE, 0.0)]);
         test.metrics.set_cache_hit_rate(CacheLayer::Redis, 82.5);
         get(&test, CacheLayer::Redis, CacheStatus::Miss);
-        test.clock.advance(Duration::from_secs(3_600));
+        test.clock.advance(Duration::from_hours(1));
         test.assert_series(&[(REDIS_RATE, 82.5)]);
         assert!(test.series(MEMORY_RATE).unwrap().is_nan());
     }

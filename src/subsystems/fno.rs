@@ -291,7 +291,7 @@ mod tests {
         test.metrics.track_fo_cache_refresh_failed();
         assert_eq!(test.series(LAST_REFRESH), None);
         test.metrics.track_fo_cache_refreshed(48_210);
-        test.clock.advance(Duration::from_secs(3_600));
+        test.clock.advance(Duration::from_hours(1));
         test.metrics.track_fo_cache_refresh_failed();
         test.assert_series(&[
             (r#"fo_instrument_cache_refreshes_total{status="success"}"#, 1.0),

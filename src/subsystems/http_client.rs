@@ -9,7 +9,7 @@
 //! | `http_client_request_duration_seconds` | `upstream`, `method` | at the end of the response |
 //! | `http_client_active_requests` | `upstream` | up with the request, down at its end |
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 
@@ -21,7 +21,7 @@ use crate::{
     storage::intern::Nest,
 };
 
-use super::http::HttpMethod;
+use super::shared::HttpMethod;
 
 families! {
     /// Requests to other services.
@@ -69,11 +69,6 @@ pub enum UpstreamResponse {}
 impl OpenLabels for UpstreamRoute {
     const NAMES: &'static [&'static str] = &["upstream", "method"];
     const LIST: Labels = Upstream::LIST.join(&Labels::new(&[HttpMethod::LABEL]));
-    type Values<'a> = Infallible;
-
-    fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
-        match values {}
-    }
 }
 
 impl NestedLabels for UpstreamRoute {
@@ -85,11 +80,6 @@ impl OpenLabels for UpstreamResponse {
     const NAMES: &'static [&'static str] = &["upstream", "method", "status"];
     const LIST: Labels = UpstreamRoute::LIST
         .join(&Labels::new(&[Label::new("status", ValueSet::Status(&["error"]))]));
-    type Values<'a> = Infallible;
-
-    fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str) {
-        match values {}
-    }
 }
 
 impl NestedLabels for UpstreamResponse {

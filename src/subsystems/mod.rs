@@ -17,6 +17,7 @@ pub mod market_data;
 pub mod process;
 pub mod rate_limits;
 pub mod self_metrics;
+pub mod shared;
 pub mod smart_orders;
 pub mod statements;
 pub mod strategies;

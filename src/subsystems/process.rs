@@ -24,14 +24,12 @@
 //! [`Metrics::update_process`]: crate::Metrics::update_process
 //! [`Metrics::update_tokio`]: crate::Metrics::update_tokio
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::{Duration, SystemTime},
-};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::{
     Info, LateGauge, Now, Part, ReadCounter, Registrar, RuntimeStats,
-    collect::runtime::RuntimeSources, global::helpers,
+    collect::{process::ProcessStats, runtime::RuntimeSources},
+    global::helpers,
 };
 
 families! {
@@ -104,25 +102,6 @@ families! {
     on_scrape = ProcessMetrics::read
 }
 
-/// Figures of the process; those that are `None` are left as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProcessStats {
-    /// CPU time in user and system mode, all threads together, since the process started.
-    pub cpu: Option<Duration>,
-    /// File descriptors that are open.
-    pub open_fds: Option<u64>,
-    /// The most file descriptors that may be open.
-    pub max_fds: Option<u64>,
-    /// Virtual memory in bytes.
-    pub virtual_memory_bytes: Option<u64>,
-    /// Memory in RAM, in bytes.
-    pub resident_memory_bytes: Option<u64>,
-    /// When the process started.
-    pub start_time: Option<SystemTime>,
-    /// Threads.
-    pub threads: Option<u64>,
-}
-
 /// Whether the service gives the figures of the process itself.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessGiven(AtomicBool);
@@ -137,7 +116,7 @@ impl ProcessMetrics {
     fn read(&self, _: &Now) {
         #[cfg(all(feature = "process", target_os = "linux"))]
         if !self.given.0.load(Relaxed) {
-            self.set_process(crate::collect::process::read());
+            self.set_process(crate::collect::proc::read());
         }
         if let Some(stats) = self.runtimes.read() {
             self.set_runtime(stats);

@@ -374,7 +374,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(test.series(LAST_SUCCESS), None);
         start().success();
-        test.clock.advance(Duration::from_secs(60));
+        test.clock.advance(Duration::from_mins(1));
         start().finish(&Err::<(), _>(1));
         test.assert_series(&[
             (LAST_SUCCESS, 1_700_000_001.0),

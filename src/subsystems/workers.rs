@@ -295,7 +295,7 @@ mod tests {
         drop(test.metrics.start_worker_task(HOUSEKEEPING));
         assert_eq!(test.series(TIME), None);
         test.metrics.start_worker_task(HOUSEKEEPING).success();
-        test.clock.advance(Duration::from_secs(60));
+        test.clock.advance(Duration::from_mins(1));
         test.metrics.start_worker_task(HOUSEKEEPING).error();
         test.assert_series(&[(TIME, 1_700_000_000.0)]);
     }
