@@ -1,4 +1,34 @@
-//! Typed Prometheus metrics for trading backends.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! - [`Metrics`] is an instance; [`Builder`] configures it, and [`Metrics::install`] makes it the one that
+//!   the free functions below record into.
+//! - [`subsystems`] has a page for each group of families: names, labels, units, when each is recorded.
+//! - [`labels`] has the enums of all closed labels.
+//! - [`middleware`] has the layers for HTTP servers and clients, with the table of what is recorded when.
+//! - [`Exporter`] answers scrapes; [`exporter`] says in which formats.
+//! - [`families!`], [`label_values!`] and [`open_labels!`] declare a subsystem of your own.
+//! - [`catalog`] lists every family at run time.
+//!
+//! # Promises
+//!
+//! - The names, types, units, labels and buckets of families are public interface and follow semantic
+//!   versioning.
+//! - Recording never fails, panics, blocks or allocates, but for the first use of a thread and the first
+//!   appearance of a label set. Distinct users are counted under a short lock
+//!   ([`Metrics::track_user_activity`]).
+//! - An instance is never freed. Make one at the start of the program; tests may make thousands.
+//! - Types of other crates in the public interface are those of `http`, `http-body`, `bytes`,
+//!   `tower-layer`, `tower-service` and `prometheus-client`, and with their features of `tokio`,
+//!   `tracing-subscriber` and `hyper`.
+//!
+//! # Threads and processes
+//!
+//! A thread leases its cells on first use and gives them back at its end, so threads may come and go. What
+//! is recorded from the destructor of a thread-local after that goes to cells that threads share, and is
+//! counted. After a `fork` the child has its own copy of all numbers: expose it under another target, or do
+//! not record in it.
 
 // So that the macros mean the same inside the crate and outside of it.
 extern crate self as backend_metrics;

@@ -2,7 +2,7 @@
 //!
 //! [`Exporter`] is a tower service, and [`Exporter::respond`] answers a request anywhere else. It speaks
 //! `OpenMetrics` 1.0.0 and text 0.0.4, chosen by `Accept` ([`Format::negotiate`](crate::Format::negotiate)),
-//! and with the feature `gzip` compresses by `Accept-Encoding`. With the feature `server`, [`Server`] is a
+//! and with the feature `gzip` compresses by `Accept-Encoding`. With the feature `server`, `Server` is a
 //! listener of its own.
 //!
 //! - `GET` and `HEAD` are answered, other methods with 405. The path is the router's business.

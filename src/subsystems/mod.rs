@@ -28,7 +28,7 @@ pub mod workers;
 /// Declares the subsystems of [`Metrics`] and the catalog of all of them.
 macro_rules! subsystems {
     ($($(#[doc = $doc:literal])+ $field:ident: $Subsystem:ty,)+) => {
-        /// The subsystems of an instance, as fields of [`Metrics`].
+        /// The subsystems of an instance, as fields of [`Metrics`](crate::Metrics).
         #[derive(Debug)]
         #[non_exhaustive]
         pub struct Subsystems {
