@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     clock::Clock,
-    escape,
+    escape::push_label,
     family::OpenLabels,
     instance::{Instance, Metrics, Mounted},
     model::is_label_name,
@@ -370,14 +370,4 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-fn push_label(labels: &mut String, name: &str, value: &str) {
-    if !labels.is_empty() {
-        labels.push(',');
-    }
-    labels.push_str(name);
-    labels.push_str("=\"");
-    escape::label_value(labels, value);
-    labels.push('"');
 }

@@ -1,7 +1,7 @@
 //! Escaping of label values and HELP texts.
 
 /// Appends a label value. Both text formats escape the same three characters.
-pub(crate) fn label_value(into: &mut String, value: &str) {
+fn label_value(into: &mut String, value: &str) {
     for character in value.chars() {
         match character {
             '\\' => into.push_str("\\\\"),
@@ -10,6 +10,17 @@ pub(crate) fn label_value(into: &mut String, value: &str) {
             _ => into.push(character),
         }
     }
+}
+
+/// Appends a label, after a comma if it is not the first.
+pub(crate) fn push_label(labels: &mut String, name: &str, value: &str) {
+    if !labels.is_empty() {
+        labels.push(',');
+    }
+    labels.push_str(name);
+    labels.push_str("=\"");
+    label_value(labels, value);
+    labels.push('"');
 }
 
 /// Whether a text stands for itself as a label value and as a HELP text.

@@ -24,9 +24,8 @@ const LAYERS: &[&[&[&str]]] = &[
     &[&["family", "registry"]],
     // What is read at scrape time, into the subsystems.
     &[&["collect"]],
-    // An instance is made of subsystems, and their helpers are methods of an instance. The macro that
-    // declares helpers becomes text of the subsystem.
-    &[&["instance", "subsystems", "global::helpers"]],
+    // An instance is made of subsystems, and their helpers are methods of an instance.
+    &[&["instance", "subsystems"]],
     &[&["builder"], &["exposition"]],
     &[&["global"]],
     // What stands around an instance: log events and panics are counted from outside.
@@ -52,7 +51,11 @@ fn an_import_is_judged_by_where_its_name_comes_from() {
     for (file, line, complaint) in [
         ("family::gauge", "use crate::{registry::{Slot, Registrar}, storage::local};", None),
         ("registry", "use crate::family::OpenLabels;", None),
-        ("subsystems::auth", "use crate::{\n    Counter, Now,\n    global::helpers,\n};", None),
+        (
+            "subsystems::auth",
+            "use crate::{\n    Counter, Now,\n    collect::pool::PoolStats,\n};",
+            None,
+        ),
         ("instance", "use crate::subsystems::Subsystems;", None),
         ("subsystems::auth", "use crate::subsystems::shared::Outcome;", None),
         ("subsystems::auth", "use super::{shared, Subsystems};", None),

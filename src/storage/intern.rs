@@ -23,7 +23,7 @@ use super::{
     local,
     table::{Hashed, Table},
 };
-use crate::escape;
+use crate::escape::push_label;
 
 /// Open label values are cut at this many bytes, on a character boundary.
 pub(crate) const MAX_VALUE_BYTES: usize = 128;
@@ -468,16 +468,6 @@ fn cut(value: &str) -> &str {
         return value;
     }
     &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
-}
-
-fn push_label(labels: &mut String, name: &str, value: &str) {
-    if !labels.is_empty() {
-        labels.push(',');
-    }
-    labels.push_str(name);
-    labels.push_str("=\"");
-    escape::label_value(labels, value);
-    labels.push('"');
 }
 
 #[cfg(test)]

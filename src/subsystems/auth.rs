@@ -56,7 +56,9 @@
 
 use std::time::Duration;
 
-use crate::{Counter, CounterFamily, Gauge, Histogram, Stopwatch, global::helpers};
+use crate::{Counter, CounterFamily, Gauge, Histogram, Stopwatch};
+
+use super::helpers::helpers;
 
 families! {
     /// Log-ins, tokens, keys and sessions.

@@ -41,8 +41,9 @@ use std::hash::Hash;
 use crate::{
     Gauge, GaugeFamily, LabelSet, Now,
     collect::{activity::UserActivity, daily::DailyTotal, given::Given},
-    global::helpers,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Users, orders and turnover of the day.

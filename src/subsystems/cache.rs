@@ -46,9 +46,10 @@ use crate::{
     Counter, CounterFamily, Domain, Gauge, GaugeFamily, HistogramFamily, LabelSet, Now, Open,
     PoolStats, RatioWindow, Stopwatch, buckets,
     collect::{given::Given, pool::PoolSources},
-    global::helpers,
     guard::dropped,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Cache operations, in memory and in Redis.

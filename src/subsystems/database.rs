@@ -35,9 +35,10 @@ use std::time::Duration;
 use crate::Metrics;
 use crate::{
     Counter, CounterFamily, Domain, GaugeFamily, Histogram, HistogramFamily, InFlight, Now, Open,
-    PoolStats, Stopwatch, UpDownGauge, buckets, collect::pool::PoolSources, global::helpers,
-    guard::dropped,
+    PoolStats, Stopwatch, UpDownGauge, buckets, collect::pool::PoolSources, guard::dropped,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Queries, connections and transactions of the database.

@@ -20,7 +20,9 @@
 //! [`Metrics::track_unhandled_exception`]: crate::Metrics::track_unhandled_exception
 //! [`Metrics::track_log_event`]: crate::Metrics::track_log_event
 
-use crate::{Counter, CounterFamily, Domain, Open, global::helpers};
+use crate::{Counter, CounterFamily, Domain, Open};
+
+use super::helpers::helpers;
 
 families! {
     /// Errors of the application and its log.

@@ -38,9 +38,10 @@
 use std::time::Duration;
 
 use crate::{
-    CounterFamily, Gauge, Histogram, HistogramFamily, LateGauge, Stopwatch, global::helpers,
-    guard::dropped,
+    CounterFamily, Gauge, Histogram, HistogramFamily, LateGauge, Stopwatch, guard::dropped,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Futures and options analytics.

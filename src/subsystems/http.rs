@@ -36,11 +36,10 @@ use crate::{
     CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Open, OpenLabels, Stopwatch,
     UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
-    global::helpers,
     storage::intern::Nest,
 };
 
-use super::shared::HttpMethod;
+use super::{helpers::helpers, shared::HttpMethod};
 
 families! {
     /// Requests to the service.

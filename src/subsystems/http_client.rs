@@ -17,11 +17,10 @@ use crate::{
     CounterFamily, Domain, HistogramFamily, InFlight, Label, Labels, Metrics, Open, OpenLabels,
     Stopwatch, UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
-    global::helpers,
     storage::intern::Nest,
 };
 
-use super::shared::HttpMethod;
+use super::{helpers::helpers, shared::HttpMethod};
 
 families! {
     /// Requests to other services.

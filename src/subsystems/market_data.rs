@@ -38,8 +38,10 @@ use std::time::Duration;
 
 use crate::{
     CounterFamily, Domain, GaugeFamily, HistogramFamily, LabelSet, LateGaugeFamily, Now, Open,
-    RatioWindow, Stopwatch, collect::given::Given, global::helpers,
+    RatioWindow, Stopwatch, collect::given::Given,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Market data, indicators and the calendar.

@@ -11,6 +11,7 @@ pub mod cache;
 pub mod database;
 pub mod errors;
 pub mod fno;
+mod helpers;
 pub mod http;
 pub mod http_client;
 pub mod market_data;

@@ -29,8 +29,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::{
     Info, LateGauge, Now, Part, ReadCounter, Registrar, RuntimeStats,
     collect::{process::ProcessStats, runtime::RuntimeSources},
-    global::helpers,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// The process and its runtime.

@@ -18,7 +18,9 @@
 //! [`Metrics::track_rate_limit`]: crate::Metrics::track_rate_limit
 //! [`Metrics::set_rate_limit_usage`]: crate::Metrics::set_rate_limit_usage
 
-use crate::{CounterFamily, Domain, GaugeFamily, Open, global::helpers};
+use crate::{CounterFamily, Domain, GaugeFamily, Open};
+
+use super::helpers::helpers;
 
 families! {
     /// Rate limits.

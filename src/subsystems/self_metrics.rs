@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use crate::{
     CounterFamily, Domain, Gauge, GaugeFamily, Histogram, Open,
-    global::helpers,
     registry::{Family, Layout},
 };
+
+use super::helpers::helpers;
 
 families! {
     /// The metrics themselves: series, overflows and scrapes.

@@ -39,8 +39,10 @@ use std::time::Duration;
 
 use crate::{
     CounterFamily, Histogram, HistogramFamily, InFlight, Metrics, Stopwatch, UpDownGaugeFamily,
-    global::helpers, guard::dropped,
+    guard::dropped,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Validation, cost and life of orders.

@@ -41,7 +41,9 @@
 
 use std::time::Duration;
 
-use crate::{CounterFamily, HistogramFamily, Stopwatch, global::helpers, guard::dropped};
+use crate::{CounterFamily, HistogramFamily, Stopwatch, guard::dropped};
+
+use super::helpers::helpers;
 
 families! {
     /// Uploaded account statements.

@@ -45,8 +45,10 @@ use std::time::Duration;
 
 use crate::{
     Counter, CounterFamily, Domain, GaugeFamily, Histogram, HistogramFamily, LateGauge, Open,
-    Stopwatch, global::helpers, guard::dropped,
+    Stopwatch, guard::dropped,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Strategies and their mark to market.

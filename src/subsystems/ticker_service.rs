@@ -50,8 +50,10 @@ use std::time::Duration;
 
 use crate::{
     Counter, CounterFamily, Gauge, Histogram, HistogramFamily, LateGauge, Stopwatch, buckets,
-    global::helpers, guard::dropped,
+    guard::dropped,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// Requests to the ticker service and the ticks it sends.

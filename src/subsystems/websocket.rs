@@ -41,8 +41,10 @@ use std::{
 
 use crate::{
     CounterFamily, Domain, HistogramFamily, InFlight, LabelSet, Metrics, Open, Stopwatch,
-    UpDownGaugeFamily, buckets, global::helpers,
+    UpDownGaugeFamily, buckets,
 };
+
+use super::helpers::helpers;
 
 families! {
     /// WebSocket connections and messages.

@@ -40,8 +40,10 @@ use std::time::Duration;
 
 use crate::{
     CounterFamily, Domain, GaugeFamily, HistogramFamily, InFlight, LateGaugeFamily, Metrics, Open,
-    Stopwatch, UpDownGaugeFamily, global::helpers, guard::dropped,
+    Stopwatch, UpDownGaugeFamily, guard::dropped,
 };
+
+use super::helpers::helpers;
 
 /// The worker that marks strategies to market.
 pub const STRATEGY_M2M: &str = "strategy_m2m";
