@@ -32,8 +32,8 @@ const LAYERS: &[&[&[&str]]] = &[
     &[&["collect::log"], &["collect::panic"], &["exporter"], &["middleware"]],
 ];
 
-/// The one subsystem file that others may import from.
-const SHARED: &str = "shared";
+/// The files beside the subsystems that they may import from.
+const SHARED: &[&str] = &["helpers", "shared"];
 
 /// In no layer: the public names, and what unit tests have in common.
 const OUTSIDE: &[&str] = &["lib", "testing"];
@@ -261,7 +261,9 @@ fn judge(module: &str, from: Place, path: &str) -> Option<String> {
     let other = path.strip_prefix("subsystems::").map(|rest| split(rest).0);
     match (own, other) {
         (Some(own), Some(other))
-            if own != other && other != SHARED && other.starts_with(char::is_lowercase) =>
+            if own != other
+                && !SHARED.contains(&other)
+                && other.starts_with(char::is_lowercase) =>
         {
             Some(format!("{module} imports `{path}`: subsystems do not import each other"))
         }
