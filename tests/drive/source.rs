@@ -1,0 +1,83 @@
+//! What helpers and guards there are, read from the source.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+/// The source files of the subsystems, by name.
+fn files(folder: &str) -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// The lines from each that starts with `opening` to the brace at the beginning of a line.
+fn blocks<'a>(source: &'a str, opening: &str) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut blocks = Vec::new();
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with(opening) && line.ends_with('{') {
+            blocks.push((line, lines.by_ref().take_while(|line| *line != "}").collect()));
+        }
+    }
+    blocks
+}
+
+/// The public functions of a block.
+fn functions<'a>(block: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    block.iter().filter_map(|line| {
+        let name = line.strip_prefix("    pub fn ")?;
+        name.split(['(', '<']).next()
+    })
+}
+
+/// The names of all helpers.
+pub(crate) fn helpers() -> BTreeSet<String> {
+    let mut helpers = BTreeSet::new();
+    for source in files("src/subsystems").values() {
+        for (_, block) in blocks(source, "helpers! {") {
+            for name in functions(&block) {
+                assert!(helpers.insert(name.to_owned()), "{name} is there twice");
+            }
+        }
+    }
+    if !cfg!(feature = "tokio") {
+        helpers.remove("watch_tokio");
+    }
+    helpers
+}
+
+/// The methods of guards that the driver of their subsystem does not name.
+pub(crate) fn guard_methods_not_driven() -> Vec<String> {
+    let drivers = files("tests/drive");
+    let mut missing = Vec::new();
+    let mut guards = 0;
+    for (subsystem, source) in files("src/subsystems") {
+        for (line, block) in blocks(&source, "impl ") {
+            let Some(guard) = line.strip_prefix("impl ").and_then(|line| line.strip_suffix(" {"))
+            else {
+                continue;
+            };
+            let is_guard = source.contains(&format!("\npub struct {guard} {{"))
+                && source.contains(&format!("impl Drop for {guard} {{"));
+            if is_guard || guard == "OpenOrder" {
+                guards += 1;
+                let driver = &drivers[&subsystem];
+                missing.extend(
+                    functions(&block)
+                        .filter(|method| !driver.contains(&format!(".{method}(")))
+                        .map(|method| format!("{guard}::{method}")),
+                );
+            }
+        }
+    }
+    assert!(guards > 15, "{guards} guards found");
+    missing
+}
