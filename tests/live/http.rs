@@ -34,6 +34,22 @@ pub(crate) fn request(
     target: &str,
     headers: &[(&str, &str)],
 ) -> io::Result<Response> {
+    send(server, method, target, headers, "")
+}
+
+/// Posts a body.
+pub(crate) fn post(server: SocketAddr, target: &str, body: &str) -> io::Result<Response> {
+    let length = body.len().to_string();
+    send(server, "POST", target, &[("Content-Length", &length)], body)
+}
+
+fn send(
+    server: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Response> {
     let timeout = Duration::from_secs(10);
     let mut stream = TcpStream::connect_timeout(&server, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
@@ -43,7 +59,7 @@ pub(crate) fn request(
         write!(head, "{name}: {value}\r\n").expect("a string takes all");
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes())?;
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     parse(answer).ok_or_else(|| io::Error::other("the answer is not HTTP"))

@@ -3,6 +3,10 @@
 //! The tests are ignored unless they are asked for: `scripts/test` installs the server and runs them. Asked
 //! for where it is missing, they fail.
 
+#[path = "../drive/mod.rs"]
+mod drive;
+mod example;
+mod exposed;
 mod harness;
 mod http;
 mod process;
@@ -10,5 +14,6 @@ mod prometheus;
 mod promtool;
 mod proxy;
 mod server;
+mod stored;
 mod tempdir;
 mod wait;

@@ -1,7 +1,7 @@
 //! Servers that end with the test.
 
 use std::{
-    io::ErrorKind,
+    io::{BufRead as _, BufReader, ErrorKind},
     process::{Child, Command, ExitStatus},
 };
 
@@ -13,6 +13,23 @@ impl Process {
     #[track_caller]
     pub(crate) fn spawn(command: &mut Command) -> Self {
         Self(spawn(command))
+    }
+
+    /// The first line of its output, which is a pipe. What follows is not read.
+    #[track_caller]
+    pub(crate) fn first_line(&mut self) -> String {
+        let output = self.0.stdout.as_mut().expect("the output is a pipe");
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("the output is text");
+        line.truncate(line.trim_end().len());
+        line
+    }
+
+    /// Interrupts the process, as Ctrl-C does.
+    #[track_caller]
+    pub(crate) fn interrupt(&self) {
+        let kill = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        assert!(kill.expect("`kill` starts").success());
     }
 
     /// How the process ended, if it did.
