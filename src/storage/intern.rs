@@ -10,7 +10,10 @@ use std::{
     hash::BuildHasher,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
@@ -67,6 +70,12 @@ impl Entry {
     #[inline]
     pub(crate) fn values(&self) -> (&str, &str) {
         self.key.split_at(self.split)
+    }
+
+    /// Whether it is exposed. One that came back was cleared before.
+    #[inline]
+    fn is_there(&self) -> bool {
+        !self.removed.load(Acquire)
     }
 
     #[inline]
@@ -140,7 +149,11 @@ pub(crate) struct Domain {
     row_len: AtomicU32,
     table: Table<Entry>,
     known: Mutex<Known>,
+    /// Whether as many values are shown as may be.
     full: AtomicBool,
+    /// Whether no values are taken but those that the table has, because no more are remembered or because
+    /// there are no cells for them.
+    closed: AtomicBool,
     hasher: RandomState,
     other: OnceLock<&'static Entry>,
     other_is_shown: AtomicBool,
@@ -179,6 +192,7 @@ impl Domain {
             table: Table::new(),
             known: Mutex::new(Known::default()),
             full: AtomicBool::new(cap == 0),
+            closed: AtomicBool::new(false),
             hasher: RandomState::default(),
             other: OnceLock::new(),
             other_is_shown: AtomicBool::new(false),
@@ -224,9 +238,7 @@ impl Domain {
         let (first, second) = (cut(first), cut(second));
         let slot = self.cache_slot(first, second);
         match CACHE.with(|cache| cache[slot].get()) {
-            Some(entry) if entry.is(self.id, first, second) && !entry.removed.load(Relaxed) => {
-                entry
-            }
+            Some(entry) if entry.is(self.id, first, second) && entry.is_there() => entry,
             _ => self.get_uncached(slot, first, second),
         }
     }
@@ -237,9 +249,7 @@ impl Domain {
         let (first, second) = (cut(first), cut(second));
         let slot = self.cache_slot(first, second);
         match CACHE.with(|cache| cache[slot].get()) {
-            Some(entry) if entry.is(self.id, first, second) && !entry.removed.load(Relaxed) => {
-                Some(entry)
-            }
+            Some(entry) if entry.is(self.id, first, second) && entry.is_there() => Some(entry),
             _ => self.find_uncached(slot, first, second),
         }
     }
@@ -251,20 +261,26 @@ impl Domain {
         first: &str,
         second: &str,
     ) -> Option<&'static Entry> {
-        let entry = self
-            .table
-            .get(self.hash(first, second), |entry| entry.is(self.id, first, second))
-            .filter(|entry| !entry.removed.load(Relaxed))?;
+        let entry = self.in_table(first, second).filter(|entry| entry.is_there())?;
         CACHE.with(|cache| cache[slot].set(Some(entry)));
         Some(entry)
     }
 
+    fn in_table(&self, first: &str, second: &str) -> Option<&'static Entry> {
+        self.table.get(self.hash(first, second), |entry| entry.is(self.id, first, second))
+    }
+
     #[inline(never)]
     fn get_uncached(&'static self, slot: usize, first: &str, second: &str) -> &'static Entry {
-        if let Some(entry) = self.find_uncached(slot, first, second) {
+        let there = self.in_table(first, second);
+        if let Some(entry) = there
+            && entry.is_there()
+        {
+            CACHE.with(|cache| cache[slot].set(Some(entry)));
             return entry;
         }
-        if !self.full.load(Relaxed)
+        let has_room = !self.full.load(Relaxed) && (there.is_some() || !self.closed.load(Relaxed));
+        if (has_room || self.is_other(first, second))
             && let Some(entry) = self.add(first, second, false)
         {
             return entry;
@@ -282,35 +298,38 @@ impl Domain {
         if self.cap == 0 {
             return None;
         }
-        let hash = self.hash(first, second);
-        let mut known = self.known.lock();
-        let there = self.table.get(hash, |entry| entry.is(self.id, first, second));
-        if let Some(entry) = there
-            && !entry.removed.load(Relaxed)
-        {
-            return Some(entry);
-        }
-        if first == OTHER && (second == OTHER || self.labels.len() == 1) {
-            drop(known);
+        if self.is_other(first, second) {
             self.show_other();
             return Some(self.other());
         }
-        let full = known.shown.len() - known.reserved >= self.cap
-            || (there.is_none() && known.in_table >= self.cap.saturating_mul(REMEMBERED));
-        if full && !reserved {
+        let mut known = self.known.lock();
+        let there = self.in_table(first, second);
+        if let Some(entry) = there
+            && entry.is_there()
+        {
+            return Some(entry);
+        }
+        if !reserved && known.shown.len() - known.reserved >= self.cap {
             self.full.store(true, Relaxed);
+            return None;
+        }
+        if !reserved && there.is_none() && known.in_table >= self.cap.saturating_mul(REMEMBERED) {
+            self.closed.store(true, Relaxed);
             return None;
         }
         let entry = if let Some(entry) = there {
             self.clear(entry);
-            entry.removed.store(false, Relaxed);
+            entry.removed.store(false, Release);
             entry
         } else {
             let mut labels = String::new();
             for (name, value) in self.labels.iter().zip([first, second]) {
                 push_label(&mut labels, name, value);
             }
-            let entry = self.entry(first, second, 0, labels)?;
+            let Some(entry) = self.entry(first, second, 0, labels) else {
+                self.closed.store(true, Relaxed);
+                return None;
+            };
             self.table.insert(known.in_table, entry);
             known.in_table += 1;
             entry
@@ -386,8 +405,12 @@ impl Domain {
         self.other.get().expect("an instance freezes its domains before anyone can reach them")
     }
 
+    fn is_other(&self, first: &str, second: &str) -> bool {
+        first == OTHER && (second == OTHER || self.labels.len() == 1)
+    }
+
     fn show_other(&self) {
-        if !self.other_is_shown.swap(true, Relaxed) {
+        if !self.other_is_shown.load(Relaxed) && !self.other_is_shown.swap(true, Relaxed) {
             let other = self.other();
             let mut known = self.known.lock();
             known.shown.insert(&other.labels, other);
@@ -553,6 +576,59 @@ mod tests {
         assert!(domain.remove("b", ""));
         assert_eq!(local::get(domain.get("a", "").row()), 0);
         assert_eq!(shown(domain), [r#"account="a""#]);
+    }
+
+    #[test]
+    fn removed_values_come_back_when_no_more_are_remembered() {
+        let domain = domain(&["account"], 1);
+        let values: Vec<_> = (0..super::REMEMBERED).map(|n| n.to_string()).collect();
+        for value in &values {
+            domain.get(value, "");
+            assert!(domain.remove(value, ""));
+        }
+        domain.get("new", "");
+        assert_eq!(overflows(domain), 1);
+        domain.get(&values[3], "");
+        assert_eq!(overflows(domain), 1);
+        assert_eq!(shown(domain), [r#"account="3""#, r#"account="other""#]);
+    }
+
+    /// Runs `record` on a thread of its own while the domain is locked: it must not wait.
+    fn without_the_lock(domain: &'static Domain, record: impl FnOnce() + Send + 'static) {
+        let (done, wait) = std::sync::mpsc::channel();
+        let known = domain.known.lock();
+        std::thread::spawn(move || {
+            record();
+            done.send(()).unwrap();
+        });
+        wait.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for the lock");
+        drop(known);
+    }
+
+    #[test]
+    fn what_counts_as_other_takes_no_lock() {
+        let domain = domain(&["account"], 1);
+        domain.get("other", "");
+        without_the_lock(domain, || _ = domain.get("other", ""));
+        domain.get("a", "");
+        domain.get("b", "");
+        without_the_lock(domain, || _ = domain.get("b", ""));
+        assert!(domain.remove("a", ""));
+        for n in 0..super::REMEMBERED {
+            domain.get(&n.to_string(), "");
+            domain.remove(&n.to_string(), "");
+        }
+        domain.get("new", "");
+        without_the_lock(domain, || _ = domain.get("new", ""));
+    }
+
+    #[test]
+    fn the_value_other_is_no_overflow_when_the_cap_is_reached() {
+        let domain = domain(&["endpoint"], 1);
+        domain.get("/a", "");
+        domain.get("/b", "");
+        domain.get("other", "");
+        assert_eq!(overflows(domain), 1);
     }
 
     #[test]
