@@ -6,7 +6,7 @@
 //! the most threads alive at once. Threads past the pool's limit share one slab and write it with
 //! atomic read-modify-write operations.
 
-use super::sync::{AtomicU64, CHUNK, DIRECTORY, FAR, Mutex, NEAR, OnceRef, Relaxed};
+use super::sync::{AtomicU64, AtomicUsize, CHUNK, DIRECTORY, FAR, Mutex, NEAR, OnceRef, Relaxed};
 
 /// The place of a cell in every slab.
 pub(crate) type Address = u32;
@@ -123,6 +123,9 @@ impl Slab {
 /// Every slab of the process.
 pub(crate) struct Pool {
     slabs: Mutex<Slabs>,
+    /// Leases that are left, so that threads past the limit do not take the lock at each write. It is
+    /// written under the lock; who reads an old number shares a slab a little longer or asks in vain.
+    left: AtomicUsize,
     limit: usize,
     shared: Slab,
 }
@@ -136,11 +139,19 @@ struct Slabs {
 impl Pool {
     /// A pool that leases at most `limit` slabs.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { slabs: Mutex::new(Slabs::default()), limit, shared: Slab::new() }
+        Self {
+            slabs: Mutex::new(Slabs::default()),
+            left: AtomicUsize::new(limit),
+            limit,
+            shared: Slab::new(),
+        }
     }
 
     /// A slab that the caller alone may write, or `None` when all are leased.
     pub(crate) fn lease(&'static self) -> Option<Lease> {
+        if self.left.load(Relaxed) == 0 {
+            return None;
+        }
         let mut slabs = self.slabs.lock();
         let slab = match slabs.free.pop() {
             Some(slab) => slab,
@@ -151,7 +162,12 @@ impl Pool {
             }
             None => return None,
         };
+        self.count(&slabs);
         Some(Lease { pool: self, slab })
+    }
+
+    fn count(&self, slabs: &Slabs) {
+        self.left.store(self.limit - slabs.all.len() + slabs.free.len(), Relaxed);
     }
 
     /// The slab that any thread may write, with the `_shared` operations only.
@@ -179,7 +195,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.slabs.lock().free.push(self.slab);
+        let mut slabs = self.pool.slabs.lock();
+        slabs.free.push(self.slab);
+        self.pool.count(&slabs);
     }
 }
 
