@@ -32,4 +32,6 @@ mod sync {
     pub(super) const FAR: usize = 128;
     /// Slots of the first table of open label values.
     pub(super) const FIRST_SLOTS: usize = 64;
+    /// The first table and its doublings, far past any cap.
+    pub(super) const TABLES: usize = 26;
 }

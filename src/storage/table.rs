@@ -4,10 +4,7 @@
 //! of twice its size that holds every entry again; a reader that still looks into the old one can miss
 //! an entry that was just added, and then asks again under the lock.
 
-use super::sync::{Acquire, AtomicUsize, FIRST_SLOTS, OnceRef, Release};
-
-/// Doublings of the first table, far past any cap.
-const TABLES: usize = 26;
+use super::sync::{Acquire, AtomicUsize, FIRST_SLOTS, OnceRef, Release, TABLES};
 
 /// What a table holds.
 pub(crate) trait Hashed {
