@@ -10,7 +10,7 @@ use crate::{
     family::OpenLabels,
     instance::{Instance, Metrics, Mounted},
     model::is_label_name,
-    registry::{Now, Registrar, Subsystem},
+    registry::{Clash, Now, Registrar, Subsystem},
     subsystems::Subsystems,
 };
 
@@ -46,12 +46,19 @@ pub struct Builder {
     constant_labels: Vec<(String, String)>,
     off: Vec<String>,
     default_cap: usize,
-    caps: HashMap<TypeId, usize>,
+    caps: Vec<DomainCap>,
     utc_offset: i64,
     slow_query: Duration,
     clock: Clock,
     mounts: Vec<Mount>,
     registries: Vec<Arc<Registry>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DomainCap {
+    id: TypeId,
+    domain: &'static str,
+    cap: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -74,7 +81,7 @@ impl Default for Builder {
             constant_labels: Vec::new(),
             off: Vec::new(),
             default_cap: DEFAULT_CAP,
-            caps: HashMap::new(),
+            caps: Vec::new(),
             utc_offset: DEFAULT_UTC_OFFSET.into(),
             slow_query: DEFAULT_SLOW_QUERY,
             clock: Clock::system(),
@@ -115,10 +122,20 @@ pub enum BuildError {
         /// The name.
         name: &'static str,
     },
+    /// Two families have names of their own, and one that both take in the exposition: the counter
+    /// `quotes_total` is the family `quotes` in `OpenMetrics`, and so is a gauge of that name.
+    NameClash {
+        /// The name that both take.
+        name: String,
+        /// The families, in the order of exposition.
+        families: [&'static str; 2],
+    },
     /// A cap of open labels is not between 1 and 10,000,000.
     Cap {
         /// The cap as given.
         cap: usize,
+        /// The type of the domain; none for the cap of all domains.
+        domain: Option<&'static str>,
     },
     /// The UTC offset is not within a day of UTC.
     UtcOffset {
@@ -146,8 +163,14 @@ impl fmt::Display for BuildError {
                 write!(f, "without: no subsystem is named {name:?}")
             }
             Self::DuplicateName { name } => write!(f, "mount: {name:?} is declared twice"),
-            Self::Cap { cap } => {
+            Self::NameClash { name, families: [one, other] } => {
+                write!(f, "mount: {one:?} and {other:?} are both exposed as {name:?}")
+            }
+            Self::Cap { cap, domain: None } => {
                 write!(f, "label_cap: {cap} must be between 1 and 10,000,000")
+            }
+            Self::Cap { cap, domain: Some(domain) } => {
+                write!(f, "cap_of::<{domain}>: {cap} must be between 1 and 10,000,000")
             }
             Self::UtcOffset { seconds } => {
                 write!(f, "utc_offset: {seconds} s must be less than a day")
@@ -211,7 +234,8 @@ impl Builder {
 
     /// The cap of one domain.
     pub fn cap_of<D: OpenLabels>(mut self, cap: usize) -> Self {
-        self.caps.insert(TypeId::of::<D>(), cap);
+        let (id, domain) = (TypeId::of::<D>(), std::any::type_name::<D>());
+        self.caps.push(DomainCap { id, domain, cap });
         self
     }
 
@@ -295,14 +319,20 @@ impl Builder {
     }
 
     fn make(self, is_on: impl Fn(&str) -> bool) -> Result<Metrics, BuildError> {
-        let mut registrar = Registrar::new(self.default_cap, self.caps);
+        // The last of several caps of a domain is the one that counts.
+        let caps: HashMap<_, _> = self.caps.iter().map(|cap| (cap.id, cap.cap)).collect();
+        let mut registrar = Registrar::new(self.default_cap, caps);
         let subsystems = Subsystems::register(&mut registrar, |name| {
             is_on(name) && !self.off.iter().any(|off| off == name)
         });
         let mounted = self.mounts.iter().map(|mount| (mount.mount)(&mut registrar)).collect();
         let layout = registrar.finish();
-        if let Some(name) = layout.duplicate {
-            return Err(BuildError::DuplicateName { name });
+        if let Some(Clash { name, families }) = layout.clash {
+            return Err(if families[0] == families[1] {
+                BuildError::DuplicateName { name: families[0] }
+            } else {
+                BuildError::NameClash { name, families }
+            });
         }
         if layout.exhausted {
             return Err(BuildError::TooManyInstances);
@@ -360,9 +390,10 @@ impl Builder {
                 return Err(BuildError::DuplicateName { name: mount.name });
             }
         }
-        for cap in self.caps.values().chain([&self.default_cap]) {
-            if !(1..=10_000_000).contains(cap) {
-                return Err(BuildError::Cap { cap: *cap });
+        let caps = self.caps.iter().map(|cap| (cap.cap, Some(cap.domain)));
+        for (cap, domain) in std::iter::once((self.default_cap, None)).chain(caps) {
+            if !(1..=10_000_000).contains(&cap) {
+                return Err(BuildError::Cap { cap, domain });
             }
         }
         if self.utc_offset.abs() >= 24 * 60 * 60 {

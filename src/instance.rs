@@ -4,7 +4,9 @@ use std::{
     any::Any,
     fmt,
     ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -12,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     clock::Clock,
+    labels::ErrorSeverity,
     registry::{Family, Now},
     subsystems::Subsystems,
 };
@@ -111,8 +114,16 @@ impl Metrics {
         let now = Now { uptime: self.uptime(), wall: self.0.clock.wall(), day: self.day() };
         self.0.subsystems.on_scrape(&now);
         for mounted in &self.0.mounted {
-            (mounted.on_scrape)(&*mounted.subsystem, &now);
+            _ = self.collect(|| (mounted.on_scrape)(&*mounted.subsystem, &now));
         }
+    }
+
+    /// Runs code of the service before a scrape. Its panic is counted, and costs the scrape only what the
+    /// code would have given.
+    pub(crate) fn collect<T>(self, read: impl FnOnce() -> T) -> thread::Result<T> {
+        catch_unwind(AssertUnwindSafe(read)).inspect_err(|_| {
+            self.track_application_error("collector_panic", ErrorSeverity::Error);
+        })
     }
 }
 

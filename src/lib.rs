@@ -108,9 +108,9 @@ pub use self::{
     instance::{Metrics, Stopwatch},
     model::{
         Buckets, Definition, Kind, Label, Labels, Shared, UnitRule, ValueSet, buckets,
-        checked_values,
+        check_label_name, check_label_value,
     },
-    registry::{FamilyType, Now, Part, Registrar, Subsystem},
+    registry::{FamilyType, Now, Part, Registrar, Subsystem, check_part, next_definition},
     subsystems::{
         CatalogEntry, Subsystems, business::BusinessStats, cache::CacheStats, catalog,
         smart_orders::ValidationOutcome, websocket::WebsocketConnection,

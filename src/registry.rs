@@ -2,14 +2,14 @@
 
 use std::{
     any::TypeId,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     time::{Duration, SystemTime},
 };
 
 use crate::{
     family::{DomainRef, OpenLabels},
-    model::{Buckets, Definition, Kind, Label, UnitRule},
+    model::{Buckets, Definition, Kind, Labels, UnitRule},
     storage::{
         cells::Address,
         intern::{Domain, Nest},
@@ -26,7 +26,7 @@ pub trait FamilyType: Sized {
     /// The Prometheus type.
     const KIND: Kind;
     /// The labels, empty for a single series.
-    const LABELS: &'static [Label];
+    const LABELS: &'static Labels;
     /// Stored units to one base unit.
     const SCALE: f64 = 1.0;
     /// What the type says about the name.
@@ -37,9 +37,41 @@ pub trait FamilyType: Sized {
 }
 
 /// A type that a field in `with { .. }` of [`families!`](crate::families) may have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a part of a subsystem",
+    note = "use Domain<D>, RatioWindow<L>, or a type of your own that implements Part"
+)]
 pub trait Part: Sized {
+    /// What is wrong with the type, if anything is; that is a compile error under the field's name.
+    const BROKEN_RULE: Option<&'static str> = None;
+
     /// Makes the part in an instance under construction.
     fn register(registrar: &mut Registrar) -> Self;
+}
+
+/// Checks the type of a part, for [`families!`](crate::families).
+///
+/// # Panics
+///
+/// When a rule is broken; in a `const` that is a compile error.
+#[doc(hidden)]
+#[track_caller]
+pub const fn check_part(broken_rule: Option<&'static str>) {
+    if let Some(rule) = broken_rule {
+        panic!("{}", rule);
+    }
+}
+
+/// The definition of the next field, for [`families!`](crate::families).
+///
+/// # Panics
+///
+/// When there is none.
+#[doc(hidden)]
+pub fn next_definition(
+    definitions: &mut std::slice::Iter<'static, Definition>,
+) -> &'static Definition {
+    definitions.next().expect("one definition for each field")
 }
 
 /// A group of families that is made together; implemented by [`families!`](crate::families).
@@ -116,8 +148,9 @@ pub struct Registrar {
     caps: HashMap<TypeId, usize>,
     domains: Vec<(TypeId, &'static Domain)>,
     families: Vec<Family>,
-    names: HashSet<&'static str>,
-    duplicate: Option<&'static str>,
+    /// The names of the families and of their samples, with the family that has each.
+    names: HashMap<String, &'static str>,
+    clash: Option<Clash>,
     exhausted: bool,
     /// Whether the subsystem at hand is exposed.
     enabled: bool,
@@ -129,12 +162,18 @@ impl fmt::Debug for Registrar {
     }
 }
 
+/// A name that two families have, as their own or as that of their samples.
+pub(crate) struct Clash {
+    pub(crate) name: String,
+    pub(crate) families: [&'static str; 2],
+}
+
 /// What construction came to.
 pub(crate) struct Layout {
     pub(crate) families: Vec<Family>,
     pub(crate) domains: Vec<&'static Domain>,
     /// The first name that two families have.
-    pub(crate) duplicate: Option<&'static str>,
+    pub(crate) clash: Option<Clash>,
     /// Whether the address space has no room for the instance.
     pub(crate) exhausted: bool,
 }
@@ -146,8 +185,8 @@ impl Registrar {
             caps,
             domains: Vec::new(),
             families: Vec::new(),
-            names: HashSet::new(),
-            duplicate: None,
+            names: HashMap::new(),
+            clash: None,
             exhausted: false,
             enabled: true,
         }
@@ -166,23 +205,9 @@ impl Registrar {
         Layout {
             families: self.families,
             domains: self.domains.into_iter().map(|(_, domain)| domain).collect(),
-            duplicate: self.duplicate,
+            clash: self.clash,
             exhausted: self.exhausted,
         }
-    }
-
-    /// Makes the family of the next definition; for [`families!`](crate::families).
-    ///
-    /// # Panics
-    ///
-    /// When there is no next definition.
-    #[doc(hidden)]
-    pub fn family<F: FamilyType>(
-        &mut self,
-        definitions: &mut std::slice::Iter<'static, Definition>,
-    ) -> F {
-        let definition = definitions.next().expect("one definition for each field");
-        F::register(definition, self)
     }
 
     /// Takes `len` cells.
@@ -207,8 +232,10 @@ impl Registrar {
             Some(domain) => domain.reserve_cells(definition.name, cells),
             None => self.cells(cells),
         };
-        if !self.names.insert(definition.name) {
-            self.duplicate.get_or_insert(definition.name);
+        for name in definition.names() {
+            if let Some(earlier) = self.names.insert(name.clone(), definition.name) {
+                self.clash.get_or_insert(Clash { name, families: [earlier, definition.name] });
+            }
         }
         if self.enabled {
             self.families.push(Family { definition, slot, base, domain });

@@ -1,6 +1,6 @@
 //! Connection pools.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, thread};
 
 use parking_lot::Mutex;
 
@@ -17,7 +17,10 @@ pub struct PoolStats {
     pub max: u32,
 }
 
-type Source = Arc<dyn Fn() -> Option<PoolStats> + Send + Sync>;
+/// What a source gives: its figures, none once it is gone, or its panic.
+type Read = thread::Result<Option<PoolStats>>;
+
+type Source = Arc<dyn Fn() -> Read + Send + Sync>;
 
 /// The pools of a process.
 #[derive(Default)]
@@ -30,24 +33,26 @@ impl fmt::Debug for PoolSources {
 }
 
 impl PoolSources {
-    pub(crate) fn add(&self, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
+    pub(crate) fn add(&self, source: impl Fn() -> Read + Send + Sync + 'static) {
         self.0.lock().push(Arc::new(source));
     }
 
-    /// The sum over all pools, if there are any. A pool that is gone is forgotten.
+    /// The sum over all pools, if there are any. A pool that is gone is forgotten, one that panics is left
+    /// out this time.
     pub(crate) fn read(&self) -> Option<PoolStats> {
         // A source may come back to this library: it is asked without the lock.
         let sources = self.0.lock().clone();
         let (mut sum, mut gone) = (None, Vec::new());
         for source in sources {
             match source() {
-                Some(stats) => {
+                Ok(Some(stats)) => {
                     let sum = sum.get_or_insert(PoolStats::default());
                     sum.active = sum.active.saturating_add(stats.active);
                     sum.idle = sum.idle.saturating_add(stats.idle);
                     sum.max = sum.max.saturating_add(stats.max);
                 }
-                None => gone.push(source),
+                Ok(None) => gone.push(source),
+                Err(_) => {}
             }
         }
         if !gone.is_empty() {

@@ -9,7 +9,9 @@
 //! - A scrape is encoded on a thread of its own, so a large one does not hold up the executor. Scrapes that
 //!   arrive while one is encoded wait and share the next: however many come at once, two are encoded at
 //!   most, and none is older than the request it answers.
-//! - A panic in what is read for a scrape is answered with 500, and the next scrape starts afresh.
+//! - A panic in what the service has read for a scrape costs that reading only, and is counted in
+//!   `application_errors_total`. One that gets past this is answered with 500, and the next scrape starts
+//!   afresh.
 //!
 //! With plain hyper:
 //!

@@ -177,7 +177,7 @@ impl Encodings {
         let bytes = match &plain.bytes {
             Some(bytes) => compressed(bytes),
             None if wanted.gzip => None,
-            // What is read for a scrape may be the service's code.
+            // The service's code that runs for a scrape is caught, but its panic may panic in its turn.
             None => catch_unwind(AssertUnwindSafe(|| self.metrics.encode(wanted.format)))
                 .ok()
                 .map(Bytes::from),

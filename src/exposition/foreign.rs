@@ -15,22 +15,11 @@ use super::{
     Format,
     parse::{self, Exemplar, Family, Point, Sample},
 };
-use crate::{instance::Metrics, labels::ErrorSeverity, model::Kind, registry};
+use crate::{instance::Metrics, labels::ErrorSeverity, registry};
 
 /// The names of the instance's own families and of their samples, which are taken.
 fn own_names(families: &[registry::Family]) -> HashSet<String> {
-    let mut taken = HashSet::new();
-    for registry::Family { definition, .. } in families {
-        let stem = definition.openmetrics_name();
-        let suffixes: &[&str] = match definition.kind {
-            Kind::Counter => &["_created"],
-            Kind::Histogram => &["_bucket", "_sum", "_count", "_created"],
-            Kind::Gauge | Kind::Info => &[],
-        };
-        taken.extend(suffixes.iter().map(|suffix| format!("{stem}{suffix}")));
-        taken.extend([definition.name.to_owned(), stem.to_owned()]);
-    }
-    taken
+    families.iter().flat_map(|family| family.definition.names()).collect()
 }
 
 /// The families of registries in a format, and how many families and registries are left out.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::labels::{self, LabelSet};
 use crate::{
-    model::{Definition, Kind, Label},
+    model::{Definition, Kind, Labels},
     registry::{FamilyType, Registrar, Slot},
     storage::{cells::Address, local},
 };
@@ -69,7 +69,7 @@ impl ReadCounter {
 
 impl FamilyType for Counter {
     const KIND: Kind = Kind::Counter;
-    const LABELS: &'static [Label] = &[];
+    const LABELS: &'static Labels = &Labels::NONE;
 
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
         Self { cell: registrar.add(definition, Slot::Counter, 1, None) }
@@ -78,7 +78,7 @@ impl FamilyType for Counter {
 
 impl<L: LabelSet> FamilyType for CounterFamily<L> {
     const KIND: Kind = Kind::Counter;
-    const LABELS: &'static [Label] = labels::checked::<L>();
+    const LABELS: &'static Labels = labels::of::<L>();
 
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
         let domain = L::domain(registrar);
@@ -91,7 +91,7 @@ impl<L: LabelSet> FamilyType for CounterFamily<L> {
 
 impl FamilyType for ReadCounter {
     const KIND: Kind = Kind::Counter;
-    const LABELS: &'static [Label] = &[];
+    const LABELS: &'static Labels = &Labels::NONE;
 
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
         Self { cell: registrar.add(definition, Slot::Late, 1, None) }

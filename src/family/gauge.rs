@@ -7,7 +7,7 @@ use std::{
 
 use super::labels::{self, LabelSet};
 use crate::{
-    model::{Definition, Kind, Label},
+    model::{Definition, Kind, Labels},
     registry::{FamilyType, Registrar, Slot},
     storage::{cells::Address, local},
 };
@@ -182,7 +182,7 @@ macro_rules! gauge_types {
     ($($Single:ident $Family:ident $slot:ident,)+) => {$(
         impl FamilyType for $Single {
             const KIND: Kind = Kind::Gauge;
-            const LABELS: &'static [Label] = &[];
+            const LABELS: &'static Labels = &Labels::NONE;
 
             fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
                 Self { cell: registrar.add(definition, Slot::$slot, 1, None) }
@@ -191,7 +191,7 @@ macro_rules! gauge_types {
 
         impl<L: LabelSet> FamilyType for $Family<L> {
             const KIND: Kind = Kind::Gauge;
-            const LABELS: &'static [Label] = labels::checked::<L>();
+            const LABELS: &'static Labels = labels::of::<L>();
 
             fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
                 let domain = L::domain(registrar);

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, time::Duration};
 
 use super::labels::{self, LabelSet};
 use crate::{
-    model::{Buckets, Definition, Kind, Label, UnitRule},
+    model::{Buckets, Definition, Kind, Labels, UnitRule},
     registry::{FamilyType, Registrar, Slot},
     storage::{cells::Address, local},
 };
@@ -20,7 +20,7 @@ const MOST: u64 = 1 << 53;
 ///
 /// - one larger than 2^53 units (nanoseconds, bytes, billionths) adds 2^53 to the sum, which saturates;
 /// - NaN and infinity fall into the `+Inf` bucket and add nothing to the sum;
-/// - a negative fraction counts as 0.
+/// - a negative fraction, be it infinite, counts as 0.
 pub trait Observation: Copy + 'static {
     /// Stored units to one base unit.
     const SCALE: f64;
@@ -64,7 +64,7 @@ impl Observation for f64 {
         reason = "the cast saturates, which is the rule for enormous and negative observations"
     )]
     fn units(self) -> (u64, u64) {
-        if !self.is_finite() {
+        if self.is_nan() || self == f64::INFINITY {
             return (u64::MAX, 0);
         }
         let units = (self * Self::SCALE).round() as u64;
@@ -122,7 +122,7 @@ impl<L: LabelSet, V: Observation> HistogramFamily<L, V> {
 
 impl<V: Observation> FamilyType for Histogram<V> {
     const KIND: Kind = Kind::Histogram;
-    const LABELS: &'static [Label] = &[];
+    const LABELS: &'static Labels = &Labels::NONE;
     const SCALE: f64 = V::SCALE;
     const UNIT: UnitRule = V::UNIT;
 
@@ -135,7 +135,7 @@ impl<V: Observation> FamilyType for Histogram<V> {
 
 impl<L: LabelSet, V: Observation> FamilyType for HistogramFamily<L, V> {
     const KIND: Kind = Kind::Histogram;
-    const LABELS: &'static [Label] = labels::checked::<L>();
+    const LABELS: &'static Labels = labels::of::<L>();
     const SCALE: f64 = V::SCALE;
     const UNIT: UnitRule = V::UNIT;
 

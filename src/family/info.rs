@@ -1,7 +1,7 @@
 //! Facts about the process.
 
 use crate::{
-    model::{Definition, Kind, Label, ValueSet},
+    model::{Definition, Kind, Label, Labels, ValueSet},
     registry::{FamilyType, Registrar, Slot},
 };
 
@@ -11,8 +11,10 @@ pub struct Info;
 
 impl FamilyType for Info {
     const KIND: Kind = Kind::Info;
-    const LABELS: &'static [Label] =
-        &[Label::new("version", ValueSet::Text), Label::new("component", ValueSet::Text)];
+    const LABELS: &'static Labels = &Labels::new(&[
+        Label::new("version", ValueSet::Text),
+        Label::new("component", ValueSet::Text),
+    ]);
 
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
         registrar.add(definition, Slot::Info, 1, None);

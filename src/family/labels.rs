@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData};
 
 use crate::{
-    model::{Label, Labels},
+    model::Labels,
     registry::{Part, Registrar},
     storage::{
         cells::Address,
@@ -24,9 +24,6 @@ pub trait LabelSet: Copy + Send + Sync + 'static {
     const LIST: Labels;
     /// How many combinations the closed labels have.
     const COUNT: usize;
-    /// How many open parts there are: one at most.
-    const OPEN_PARTS: usize = 0;
-
     /// The position of the combination among [`COUNT`](Self::COUNT).
     fn index(self) -> usize;
 
@@ -65,14 +62,10 @@ impl fmt::Debug for DomainRef {
 
 macro_rules! tuple_label_set {
     ($First:ident $($Next:ident)+) => {
+        #[diagnostic::do_not_recommend]
         impl<$First: LabelSet, $($Next: LabelSet),+> LabelSet for ($First, $($Next),+) {
             const LIST: Labels = $First::LIST$(.join(&$Next::LIST))+;
             const COUNT: usize = $First::COUNT $(* $Next::COUNT)+;
-            const OPEN_PARTS: usize = {
-                let parts = $First::OPEN_PARTS $(+ $Next::OPEN_PARTS)+;
-                assert!(parts <= 1, "a label set has one open part at most: declare a pair");
-                parts
-            };
 
             #[inline]
             #[allow(non_snake_case, reason = "named after the type parameters")]
@@ -163,10 +156,10 @@ impl<D> fmt::Debug for Open<D> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<D: OpenLabels> LabelSet for Open<D> {
     const LIST: Labels = D::LIST;
     const COUNT: usize = 1;
-    const OPEN_PARTS: usize = 1;
 
     #[inline]
     fn index(self) -> usize {
@@ -278,15 +271,7 @@ impl<D: NestedLabels> Part for Nested<D> {
     }
 }
 
-/// The labels of a set, checked.
-pub(crate) const fn checked<L: LabelSet>() -> &'static [Label] {
-    struct Checked<L>(PhantomData<L>);
-    impl<L: LabelSet> Checked<L> {
-        const LIST: &'static Labels = &L::LIST;
-        const LABELS: &'static [Label] = {
-            assert!(L::OPEN_PARTS <= 1);
-            Self::LIST.checked()
-        };
-    }
-    Checked::<L>::LABELS
+/// The labels of a set.
+pub(crate) const fn of<L: LabelSet>() -> &'static Labels {
+    &const { L::LIST }
 }

@@ -25,6 +25,7 @@ pub struct Buckets {
     integers: [u64; MAX_BOUNDS],
     octaves: [Octave; 65],
     one_bound_each: bool,
+    broken_rule: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,38 +37,65 @@ struct Octave {
 impl Buckets {
     /// Buckets up to each of `bounds`, for observations stored as multiples of 1 / `scale`.
     ///
-    /// # Panics
-    ///
-    /// When a rule for buckets is broken; in a `const` that is a compile error.
+    /// A rule that they break is reported by [`Definition::checked`](super::Definition::checked), under the
+    /// name of the family's field.
     #[must_use]
     pub const fn new(bounds: &'static [f64], scale: f64) -> Self {
-        assert!(!bounds.is_empty(), "a histogram has at least one bucket bound");
-        assert!(bounds.len() <= MAX_BOUNDS, "a histogram has at most 32 bucket bounds");
-        let mut integers = [u64::MAX; MAX_BOUNDS];
-        let mut i = 0;
-        while i < bounds.len() {
-            assert!(bounds[i].is_finite(), "a bucket bound is finite: +Inf is added");
-            assert!(bounds[i] >= 0.0, "a bucket bound is not negative");
-            integers[i] = round(bounds[i] * scale);
-            assert!(
-                i == 0 || (bounds[i - 1] < bounds[i] && integers[i - 1] < integers[i]),
-                "bucket bounds increase, by a whole unit at least"
-            );
-            i += 1;
-        }
         let mut this = Self {
             bounds,
             scale,
-            integers,
+            integers: [u64::MAX; MAX_BOUNDS],
             octaves: [Octave { below: 0, bound: u64::MAX }; 65],
             one_bound_each: true,
+            broken_rule: None,
         };
+        this.broken_rule = this.fill_integers();
+        if this.broken_rule.is_some() {
+            return this;
+        }
         let mut bits = 0;
         while bits <= 64 {
             this.fill_octave(bits);
             bits += 1;
         }
         this
+    }
+
+    /// Turns the bounds into stored units; the first rule that they break.
+    const fn fill_integers(&mut self) -> Option<&'static str> {
+        if self.bounds.is_empty() {
+            return Some("a histogram has at least one bucket bound");
+        }
+        if self.bounds.len() > MAX_BOUNDS {
+            return Some("a histogram has at most 32 bucket bounds");
+        }
+        let mut i = 0;
+        while i < self.bounds.len() {
+            let bound = self.bounds[i];
+            if !bound.is_finite() {
+                return Some("a bucket bound is finite: +Inf is added");
+            }
+            if bound < 0.0 {
+                return Some("a bucket bound is not negative");
+            }
+            self.integers[i] = round(bound * self.scale);
+            // What is larger than everything is stored as the largest integer: it is above all bounds.
+            if self.integers[i] == u64::MAX {
+                return Some(
+                    "a bucket bound is below 2^64 units: nanoseconds, billionths or things",
+                );
+            }
+            if i > 0 && (self.bounds[i - 1] >= bound || self.integers[i - 1] >= self.integers[i]) {
+                return Some("bucket bounds increase, by a whole unit at least");
+            }
+            i += 1;
+        }
+        None
+    }
+
+    /// The rule for buckets that is broken, if one is.
+    pub(super) const fn broken_rule(&self) -> Option<&'static str> {
+        self.broken_rule
     }
 
     /// Looks at the values of `bits` bits.
@@ -157,11 +185,20 @@ mod tests {
     }
 
     #[test]
-    fn broken_rules_are_refused() {
-        for bounds in
-            [&[][..], &[f64::NAN], &[f64::INFINITY], &[-1.0], &[2.0, 1.0], &[1.0, 1.0], &[0.1, 0.2]]
-        {
-            std::panic::catch_unwind(|| Buckets::new(bounds, 1.0)).unwrap_err();
+    fn broken_rules_are_known() {
+        for (bounds, rule) in [
+            (&[][..], "at least one"),
+            (&[1.0; 33], "at most 32"),
+            (&[f64::NAN], "finite"),
+            (&[1.0, f64::INFINITY], "finite"),
+            (&[-1.0], "not negative"),
+            (&[2.0, 1.0], "increase"),
+            (&[1.0, 1.0], "increase"),
+            (&[0.1, 0.2], "increase"),
+            (&[1.0, 1e20], "below 2^64"),
+        ] {
+            let broken = Buckets::new(bounds, 1.0).broken_rule().unwrap();
+            assert!(broken.contains(rule), "{bounds:?}: {broken}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The compile-time facts of a family.
 
-use super::{Buckets, Label};
-use crate::escape::is_plain;
+use super::{Buckets, Label, Labels, ValueSet};
+use crate::escape::{is_plain, same};
 
 /// The Prometheus type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,7 @@ pub struct Definition {
     pub shared: Shared,
     specified_name: bool,
     unit_rule: UnitRule,
+    broken_label_rule: Option<&'static str>,
 }
 
 /// What the type of a histogram's observations says about its name.
@@ -78,24 +79,25 @@ pub enum UnitRule {
 }
 
 impl Definition {
-    /// Describes a family; the first line of `doc` is its `HELP` text.
+    /// Describes a family; the first line of `doc` is its `HELP` text. Nothing is checked.
     #[must_use]
     pub const fn new(
         name: &'static str,
         doc: &'static str,
         kind: Kind,
-        labels: &'static [Label],
+        labels: &'static Labels,
         unit_rule: UnitRule,
     ) -> Self {
         Self {
             name,
             help: first_line(doc),
             kind,
-            labels,
+            labels: labels.as_slice(),
             buckets: None,
             shared: Shared::No,
             specified_name: false,
             unit_rule,
+            broken_label_rule: labels.broken_rule(),
         }
     }
 
@@ -106,7 +108,7 @@ impl Definition {
         self
     }
 
-    /// The flag `specified_name`: the name was fixed elsewhere and is exempt from the naming rules.
+    /// The flag `specified_name`: the name was fixed elsewhere, and a gauge may end in `_total`.
     #[must_use]
     pub const fn specified_name(mut self) -> Self {
         self.specified_name = true;
@@ -133,43 +135,111 @@ impl Definition {
     ///
     /// When it does not; in a `const` that is a compile error.
     #[must_use]
+    #[track_caller]
     pub const fn checked(self) -> Self {
-        let Self { name, help, kind, buckets, .. } = self;
-        assert!(is_snake_case(name), "a name is lower-case ASCII with single underscores");
-        assert!(
-            self.specified_name || matches!(kind, Kind::Counter) == ends_with(name, "_total"),
-            "a counter's name ends in _total, no other name does"
-        );
-        assert!(
-            matches!(kind, Kind::Info) == ends_with(name, "_info"),
-            "an info's name ends in _info, no other name does"
-        );
-        assert!(!ends_with_reserved(name), "_bucket, _count, _sum and _created are for samples");
-        assert!(!help.is_empty(), "the first line of the doc comment is the HELP text");
-        assert!(help.len() <= 100, "a HELP text has at most 100 bytes");
-        assert!(!ends_with(help, "."), "a HELP text has no full stop");
-        assert!(is_plain(help), "a HELP text has no quotes or backslashes");
-        assert!(
-            matches!(kind, Kind::Histogram) == buckets.is_some(),
-            "a histogram has buckets, no other family does"
-        );
-        match self.unit_rule {
-            UnitRule::Any => {}
-            UnitRule::Exactly(unit) => assert!(
-                ends_with(name, unit),
-                "the unit at the end of the name is the one of the type: Duration is seconds"
-            ),
-            UnitRule::NotSeconds => {
-                assert!(!ends_with(name, "_seconds"), "seconds are observed as a Duration");
-            }
+        if let Some(rule) = self.broken_rule() {
+            panic!("{}", rule);
         }
         self
     }
 
-    /// The unit named by the suffix, such as `seconds`.
+    /// The first rule that is broken.
+    const fn broken_rule(&self) -> Option<&'static str> {
+        if let Some(rule) = self.broken_name_rule() {
+            return Some(rule);
+        }
+        if let Some(rule) = self.broken_help_rule() {
+            return Some(rule);
+        }
+        if let Some(rule) = self.broken_label_rule {
+            return Some(rule);
+        }
+        match (self.kind, self.buckets) {
+            (Kind::Histogram, Some(buckets)) => {
+                if let Some(rule) = buckets.broken_rule() {
+                    return Some(rule);
+                }
+            }
+            (Kind::Histogram, None) => return Some("a histogram has buckets"),
+            (_, Some(_)) => return Some("a histogram has buckets, no other family does"),
+            (_, None) => {}
+        }
+        match self.shared {
+            Shared::No => None,
+            _ if !matches!(self.kind, Kind::Gauge) => Some("only a gauge is shared"),
+            Shared::Yes => None,
+            Shared::Value(value) if self.has_closed_value(value) => None,
+            Shared::Value(_) => Some("shared_value is a value of a closed label of the family"),
+        }
+    }
+
+    const fn broken_name_rule(&self) -> Option<&'static str> {
+        let Self { name, kind, .. } = *self;
+        if !is_snake_case(name) {
+            return Some("a name is lower-case ASCII with single underscores");
+        }
+        let may_be_total = matches!(kind, Kind::Gauge) && self.specified_name;
+        if !may_be_total && matches!(kind, Kind::Counter) != ends_with(name, "_total") {
+            return Some("a counter's name ends in _total, no other name does");
+        }
+        if matches!(kind, Kind::Info) != ends_with(name, "_info") {
+            return Some("an info's name ends in _info, no other name does");
+        }
+        if ends_with_reserved(name) {
+            return Some("_bucket, _count, _sum and _created are for samples");
+        }
+        match self.unit_rule {
+            UnitRule::Exactly(unit) if !ends_with(name, unit) => {
+                Some("the unit at the end of the name is the one of the type: Duration is seconds")
+            }
+            UnitRule::NotSeconds if ends_with(name, "_seconds") => {
+                Some("seconds are observed as a Duration")
+            }
+            _ => None,
+        }
+    }
+
+    const fn broken_help_rule(&self) -> Option<&'static str> {
+        let help = self.help;
+        if help.is_empty() {
+            return Some("the first line of the doc comment is the HELP text");
+        }
+        if help.len() > 100 {
+            return Some("a HELP text has at most 100 bytes");
+        }
+        if ends_with(help, ".") {
+            return Some("a HELP text has no full stop");
+        }
+        if !is_plain(help) {
+            return Some("a HELP text has no quotes or backslashes");
+        }
+        None
+    }
+
+    const fn has_closed_value(&self, value: &str) -> bool {
+        let mut i = 0;
+        while i < self.labels.len() {
+            if let ValueSet::Closed(values) = self.labels[i].values {
+                let mut j = 0;
+                while j < values.len() {
+                    if same(values[j], value) {
+                        return true;
+                    }
+                    j += 1;
+                }
+            }
+            i += 1;
+        }
+        false
+    }
+
+    /// The unit named by the suffix, such as `seconds`. An info has none.
     #[must_use]
     pub const fn unit(&self) -> Option<&'static str> {
-        let stem = strip(self.name, "_total");
+        if matches!(self.kind, Kind::Info) {
+            return None;
+        }
+        let stem = self.openmetrics_name();
         let mut i = 0;
         while i < UNITS.len() {
             let cut = strip(stem, UNITS[i]);
@@ -189,6 +259,18 @@ impl Definition {
             Kind::Info => strip(self.name, "_info"),
             Kind::Gauge | Kind::Histogram => self.name,
         }
+    }
+
+    /// The names that are the family's alone, in both formats: its own and those of its samples.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let stem = self.openmetrics_name();
+        let suffixes: &[&str] = match self.kind {
+            Kind::Counter => &["", "_total", "_created"],
+            Kind::Histogram => &["", "_bucket", "_sum", "_count", "_created"],
+            Kind::Gauge => &[""],
+            Kind::Info => &["", "_info"],
+        };
+        suffixes.iter().map(move |suffix| format!("{stem}{suffix}"))
     }
 
     /// How many combinations the closed labels have.

@@ -49,90 +49,139 @@ impl ValueSet {
 
 const MAX_LABELS: usize = 8;
 
+/// Closed combinations of a family: each is a line of every scrape.
+const MAX_COMBINATIONS: usize = 10_000;
+
 /// A list of labels put together at compile time.
+///
+/// Nothing is checked while it is put together: a broken rule is reported by
+/// [`Definition::checked`](super::Definition::checked), under the name of the family's field.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels {
-    labels: [Label; MAX_LABELS],
+    items: [Label; MAX_LABELS],
+    /// How many labels were given, kept or not.
     len: usize,
+    /// How many parts with open labels were joined.
+    open_parts: usize,
 }
 
 impl Labels {
-    /// These labels.
-    ///
-    /// # Panics
-    ///
-    /// When there are more than eight; in a `const` that is a compile error.
+    /// No labels.
+    pub(crate) const NONE: Self = Self::new(&[]);
+
+    /// These labels. Open ones among them are of one domain.
     #[must_use]
     pub const fn new(labels: &[Label]) -> Self {
-        let none = Self { labels: [Label::new("", ValueSet::Text); MAX_LABELS], len: 0 };
-        none.with(labels)
+        let mut this =
+            Self { items: [Label::new("", ValueSet::Text); MAX_LABELS], len: 0, open_parts: 0 };
+        let mut i = 0;
+        while i < labels.len() {
+            this = this.with(labels[i]);
+            if matches!(labels[i].values, ValueSet::Open) {
+                this.open_parts = 1;
+            }
+            i += 1;
+        }
+        this
     }
 
     /// These labels and those of `other`.
-    ///
-    /// # Panics
-    ///
-    /// As [`new`](Self::new).
     #[must_use]
-    pub const fn join(self, other: &Self) -> Self {
-        self.with(other.labels.split_at(other.len).0)
-    }
-
-    const fn with(mut self, labels: &[Label]) -> Self {
-        assert!(self.len + labels.len() <= MAX_LABELS, "a label set has at most eight labels");
+    pub const fn join(mut self, other: &Self) -> Self {
+        let added = other.as_slice();
         let mut i = 0;
-        while i < labels.len() {
-            self.labels[self.len] = labels[i];
-            self.len += 1;
+        while i < added.len() {
+            self = self.with(added[i]);
             i += 1;
         }
+        self.open_parts += other.open_parts;
+        self
+    }
+
+    const fn with(mut self, label: Label) -> Self {
+        if self.len < MAX_LABELS {
+            self.items[self.len] = label;
+        }
+        self.len += 1;
         self
     }
 
     /// The labels in exposition order.
-    ///
-    /// # Panics
-    ///
-    /// When a rule for label sets is broken; in a `const` that is a compile error.
     #[must_use]
-    pub const fn checked(&'static self) -> &'static [Label] {
-        let (labels, _) = self.labels.split_at(self.len);
+    pub const fn as_slice(&self) -> &[Label] {
+        let kept = if self.len < MAX_LABELS { self.len } else { MAX_LABELS };
+        self.items.split_at(kept).0
+    }
+
+    /// How many parts have open labels.
+    pub(crate) const fn open_parts(&self) -> usize {
+        self.open_parts
+    }
+
+    /// The rule for label sets that is broken, if one is.
+    pub(super) const fn broken_rule(&self) -> Option<&'static str> {
+        if self.len > MAX_LABELS {
+            return Some("a label set has at most eight labels");
+        }
+        if self.open_parts > 1 {
+            return Some("a label set has one open part at most: declare a pair");
+        }
+        let labels = self.as_slice();
+        let mut combinations = 1_usize;
         let mut i = 0;
         while i < labels.len() {
-            assert!(
-                is_label_name(labels[i].name),
-                "a label name is lower-case ASCII, and not `le`"
-            );
+            if !is_label_name(labels[i].name) {
+                return Some(LABEL_NAME);
+            }
             let mut j = 0;
             while j < i {
-                assert!(!same(labels[i].name, labels[j].name), "label names differ");
+                if same(labels[i].name, labels[j].name) {
+                    return Some("the label names of a family differ");
+                }
                 j += 1;
+            }
+            if let ValueSet::Closed(values) = labels[i].values {
+                combinations = combinations.saturating_mul(values.len());
             }
             i += 1;
         }
-        labels
+        if combinations > MAX_COMBINATIONS {
+            return Some("the closed labels of a family have at most 10,000 combinations");
+        }
+        None
     }
 }
 
-/// The values of a closed label, if they keep the rules.
+const LABEL_NAME: &str = "a label name is lower-case ASCII with single underscores, and not `le`";
+
+/// Checks the name of a label, for the macros of this crate.
 ///
 /// # Panics
 ///
-/// When they do not; in a `const` that is a compile error.
-#[must_use]
-pub const fn checked_values(values: &'static [&'static str]) -> &'static [&'static str] {
+/// When a rule is broken; in a `const` that is a compile error.
+#[doc(hidden)]
+#[track_caller]
+pub const fn check_label_name(name: &str) {
+    assert!(is_label_name(name), "{}", LABEL_NAME);
+}
+
+/// Checks a value of a closed label against the rules and the values before it, for the macros of this
+/// crate.
+///
+/// # Panics
+///
+/// When a rule is broken; in a `const` that is a compile error.
+#[doc(hidden)]
+#[track_caller]
+pub const fn check_label_value(values: &[&str], position: usize) {
+    let value = values[position];
+    assert!(!value.is_empty(), "a label value is not empty");
+    assert!(is_plain(value), "a label value has no quotes, backslashes or newlines");
     let mut i = 0;
-    while i < values.len() {
-        assert!(!values[i].is_empty(), "a label value is not empty");
-        assert!(is_plain(values[i]), "a label value has no quotes, backslashes or newlines");
-        let mut j = 0;
-        while j < i {
-            assert!(!same(values[i], values[j]), "label values differ");
-            j += 1;
-        }
+    while i < position {
+        assert!(!same(values[i], value), "the values of a label differ");
         i += 1;
     }
-    values
 }
 
 pub(crate) const fn is_label_name(name: &str) -> bool {

@@ -6,10 +6,12 @@
 /// - The first line of a field's doc comment is its `HELP` text, the literal is the name as Prometheus
 ///   shows it, and `in` gives the upper bounds of a histogram.
 /// - Flags in brackets before `in`: `shared` (every replica reports the same number), `shared_value("x")`
-///   (only the series with that label value), `specified_name` (the name was fixed elsewhere and is exempt
-///   from the naming rules).
+///   (only the series with that label value), `specified_name` (the name was fixed elsewhere, and a gauge
+///   may end in `_total`).
 /// - `with { .. }` holds fields that are no families, such as a [`Domain`](crate::Domain) of open labels.
-/// - `on_scrape = path` names a method that is called before every scrape.
+/// - `on_scrape = path` names a method that is called before every scrape. If it panics, the scrape goes on
+///   with what was set before, and the panic is counted in
+///   `application_errors_total{error_type="collector_panic",severity="error"}`.
 ///
 /// A broken rule is a compile error under the field's name:
 ///
@@ -91,32 +93,42 @@ macro_rules! families {
         impl $crate::Subsystem for $Subsystem {
             const NAME: &'static str = $subsystem;
 
-            // A constant per field, so that a broken rule is reported under the field's name.
-            #[allow(non_upper_case_globals, reason = "named after the fields")]
-            const DEFINITIONS: &'static [$crate::Definition] = {
-                $(const $field: $crate::Definition = $crate::Definition::new(
-                    $name,
-                    concat!($($doc, "\n"),*),
-                    <$Family as $crate::FamilyType>::KIND,
-                    <$Family as $crate::FamilyType>::LABELS,
-                    <$Family as $crate::FamilyType>::UNIT,
-                )
-                $(.with_buckets({
-                    const BUCKETS: &$crate::Buckets =
-                        &$crate::Buckets::new($buckets, <$Family as $crate::FamilyType>::SCALE);
-                    BUCKETS
-                }))?
-                $($(.$flag($($value)?))+)?
-                .checked();)+
-                &[$($field),+]
-            };
+            // Each block checks its definition in a constant named after the field, so that a broken rule is
+            // reported under that name, once, and in `cargo check`.
+            const DEFINITIONS: &'static [$crate::Definition] = &[
+                $({
+                    const DEFINITION: $crate::Definition = $crate::Definition::new(
+                        $name,
+                        concat!($($doc, "\n"),*),
+                        <$Family as $crate::FamilyType>::KIND,
+                        <$Family as $crate::FamilyType>::LABELS,
+                        <$Family as $crate::FamilyType>::UNIT,
+                    )
+                    $(.with_buckets({
+                        const BUCKETS: &$crate::Buckets =
+                            &$crate::Buckets::new($buckets, <$Family as $crate::FamilyType>::SCALE);
+                        BUCKETS
+                    }))?
+                    $($(.$flag($($value)?))+)?;
+                    #[allow(dead_code, non_upper_case_globals, reason = "a check, named after the field")]
+                    const $field: $crate::Definition = DEFINITION.checked();
+                    DEFINITION
+                },)+
+            ];
 
+            #[allow(dead_code, non_upper_case_globals, reason = "checks, named after the parts")]
             fn register(registrar: &mut $crate::Registrar) -> Self {
+                $($({
+                    const $part: () = $crate::check_part(<$Part as $crate::Part>::BROKEN_RULE);
+                })+)?
                 $($(let $part = <$Part as $crate::Part>::register(registrar);)+)?
                 let mut definitions = <Self as $crate::Subsystem>::DEFINITIONS.iter();
                 Self {
                     $($($part,)+)?
-                    $($field: registrar.family::<$Family>(&mut definitions),)+
+                    $($field: <$Family as $crate::FamilyType>::register(
+                        $crate::next_definition(&mut definitions),
+                        registrar,
+                    ),)+
                 }
             }
 
@@ -124,9 +136,6 @@ macro_rules! families {
                 $on_scrape(self, now);
             })?
         }
-
-        // Checks the definitions in `cargo check`, used or not.
-        const _: &[$crate::Definition] = <$Subsystem as $crate::Subsystem>::DEFINITIONS;
     };
 }
 
@@ -194,9 +203,14 @@ macro_rules! label_values {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl $crate::LabelSet for $Value {
+            // Each check is named after what it looks at, so that a broken rule is reported under that name.
+            #[allow(dead_code, non_upper_case_globals, reason = "checks, named after the variants")]
             const LIST: $crate::Labels = {
-                const VALUES: &[&str] = $crate::checked_values(&[$($text),+]);
+                const VALUES: &[&str] = &[$($text),+];
+                const $Value: () = $crate::check_label_name($label);
+                $(const $Variant: () = $crate::check_label_value(VALUES, $Value::$Variant as usize);)+
                 $crate::Labels::new(&[$crate::Label::new($label, $crate::ValueSet::Closed(VALUES))])
             };
             const COUNT: usize = [$($text),+].len();
@@ -261,9 +275,13 @@ macro_rules! open_labels {
 
         impl $crate::OpenLabels for $Domain {
             const NAMES: &'static [&'static str] = &[$(stringify!($label)),+];
-            const LIST: $crate::Labels = $crate::Labels::new(&[
-                $($crate::Label::new(stringify!($label), $crate::ValueSet::Open)),+
-            ]);
+            #[allow(dead_code, non_upper_case_globals, reason = "checks, named after the labels")]
+            const LIST: $crate::Labels = {
+                $(const $label: () = $crate::check_label_name(stringify!($label));)+
+                $crate::Labels::new(&[
+                    $($crate::Label::new(stringify!($label), $crate::ValueSet::Open)),+
+                ])
+            };
         }
 
         impl $crate::OpenValues for $Domain {

@@ -11,6 +11,6 @@ mod macros;
 pub use self::{
     buckets::Buckets,
     definition::{Definition, Kind, Shared, UnitRule},
-    label::{Label, Labels, ValueSet, checked_values},
+    label::{Label, Labels, ValueSet, check_label_name, check_label_value},
 };
 pub(crate) use label::is_label_name;

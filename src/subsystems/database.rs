@@ -283,9 +283,10 @@ helpers! {
 
     /// Adds a pool that is read before every scrape; the pools of a process are added up.
     ///
-    /// A source that gives `None` is gone and not asked again.
+    /// A source that gives `None` is gone and not asked again. One that panics is left out of that scrape and
+    /// counted in `application_errors_total` as `collector_panic`.
     pub fn add_database_pool_source(self, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
-        self.database.pools.add(source);
+        self.database.pools.add(move || self.collect(&source));
     }
 }
 
@@ -471,6 +472,23 @@ mod tests {
             (r#"database_transactions_total{operation="place_order",outcome="committed"}"#, 1.0),
             (r#"database_transactions_total{operation="place_order",outcome="rolled_back"}"#, 2.0),
             (r#"database_transaction_duration_seconds_count{operation="place_order"}"#, 3.0),
+        ]);
+    }
+
+    #[test]
+    fn a_pool_that_panics_is_left_out_and_counted() {
+        let test = Fixture::new();
+        test.metrics.add_database_pool_source(|| panic!("a pool panics, as the test wants"));
+        test.metrics.add_database_pool_source(|| Some(PoolStats { active: 3, idle: 1, max: 20 }));
+        for scrape in [1.0, 2.0] {
+            let panics = test.series(
+                r#"application_errors_total{error_type="collector_panic",severity="error"}"#,
+            );
+            assert_eq!(panics, Some(scrape));
+        }
+        test.assert_series(&[
+            (r#"database_pool_connections{state="active"}"#, 3.0),
+            (r#"database_pool_connections{state="total"}"#, 20.0),
         ]);
     }
 

@@ -75,7 +75,7 @@ label_values! {
     pub enum ScrapeStatus = "status" {
         /// It was encoded.
         Ok = "ok",
-        /// It failed, by a panic in a collector of the service say.
+        /// It failed: nothing was encoded. A panic of what the service has read costs no scrape.
         Error = "error",
     }
 }

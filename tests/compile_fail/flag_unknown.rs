@@ -1,0 +1,11 @@
+use backend_metrics::{Gauge, families};
+
+families! {
+    /// The quotes of the desk.
+    pub struct DeskMetrics = "desk" {
+        /// Quotes sent
+        pub quotes: Gauge = "desk_quotes" [sharde],
+    }
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use backend_metrics::{Counter, families};
+
+families! {
+    /// The quotes of the desk.
+    pub struct DeskMetrics = "desk" {
+        pub quotes: Counter = "desk_quotes_total",
+    }
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use backend_metrics::{Counter, families};
+
+families! {
+    /// The quotes of the desk.
+    pub struct DeskMetrics = "desk" {
+        /// Quotes sent
+        pub quotes: Counter = "desk-quotes_total",
+    }
+}
+
+fn main() {}

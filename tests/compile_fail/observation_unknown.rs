@@ -1,0 +1,11 @@
+use backend_metrics::{Histogram, families};
+
+families! {
+    /// The quotes of the desk.
+    pub struct DeskMetrics = "desk" {
+        /// Time from the tick to the quote
+        pub quote_duration: Histogram<i64> = "desk_quote_steps" in &[1.0],
+    }
+}
+
+fn main() {}
