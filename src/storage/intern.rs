@@ -374,6 +374,9 @@ impl Domain {
     #[cold]
     #[inline(never)]
     fn add_child(&'static self, parent: &'static Entry, code: u16, value: &str) -> &'static Entry {
+        if self.closed.load(Relaxed) {
+            return self.other();
+        }
         let mut known = self.known.lock();
         if let Some(entry) = parent.children.find(self.id, code) {
             return entry;
@@ -388,7 +391,14 @@ impl Domain {
             labels.push(',');
             labels.push_str(&parent.labels);
         }
-        let Some(entry) = self.entry(value, "", code, labels) else { return self.other() };
+        let Some(entry) = self.entry(value, "", code, labels) else {
+            drop(known);
+            if self.cap > 0 {
+                self.show_other();
+            }
+            self.closed.store(true, Relaxed);
+            return self.other();
+        };
         parent.children.add(entry);
         if self.cap > 0 {
             known.shown.insert(&entry.labels, entry);
