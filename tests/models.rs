@@ -3,7 +3,7 @@
 //! Both files are compiled here as they are, with loom's types in place of their own and sizes that a model
 //! can grow past. `intern.rs` is too large for a model: its look-up and the return of a removed value are
 //! written again, small. A model runs through all interleavings with at most two preemptions;
-//! `LOOM_MAX_PREEMPTIONS=3` tries more, in half a minute.
+//! `LOOM_MAX_PREEMPTIONS=3` tries more, in a minute.
 //!
 //! Not modelled: the thread-locals of `local.rs` and how they end, the list of children in `intern.rs`, and
 //! the code of `once_cell` and `parking_lot`.
