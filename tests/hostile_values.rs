@@ -137,7 +137,9 @@ fn durations_of_any_length_are_counted() {
         Duration::from_secs(u64::MAX / 1_000_000_000),
         Duration::MAX,
     ];
-    lengths.iter().for_each(|length| hostile.wait.observe(*length));
+    for length in lengths {
+        hostile.wait.observe(length);
+    }
     // The last two add 2^53 nanoseconds each.
     let sum = "18014398.709481986";
     assert_eq!(histogram(&read(metrics), "hostile_wait_seconds"), ["1", "3", "4", "6", sum, "6"]);
@@ -148,7 +150,9 @@ fn counts_of_any_size_are_counted() {
     let (metrics, hostile) = hostile();
     let sizes =
         [0, 1, 10, 11, 1_000_000_000_000_000, 1_000_000_000_000_001, u64::MAX - 1, u64::MAX];
-    sizes.iter().for_each(|size| hostile.lots.observe(*size));
+    for size in sizes {
+        hostile.lots.observe(size);
+    }
     let sum = (22 + 2_000_000_000_000_001 + 2 * (1_u64 << 53)).to_string();
     assert_eq!(histogram(&read(metrics), "hostile_lots"), ["1", "3", "5", "8", &*sum, "8"]);
 }
@@ -328,7 +332,7 @@ fn pairs_of_label_values_are_told_apart_up_to_the_cap() {
     }
     assert_eq!(exposition.values_of("hostile_position", "account").len(), 501);
     assert_eq!(position("other", "other"), Some("899"));
-    // The pair of `other` itself is no overflow.
+    // All that are left, but for the pair that is `other` by itself.
     assert_eq!(
         exposition.value("metrics_label_overflows_total", &[("family", "hostile_position")]),
         Some("399")

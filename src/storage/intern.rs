@@ -222,9 +222,10 @@ impl Domain {
         }
     }
 
-    /// The family that overflows are counted under; none for a nested domain, which has no cap.
+    /// The family that overflows are counted under; none for a nested domain, which has no cap, nor while
+    /// the subsystem is off.
     pub(crate) fn name(&self) -> Option<&'static str> {
-        if self.nest.is_none() { self.name.get().copied() } else { None }
+        if self.nest.is_none() && self.cap > 0 { self.name.get().copied() } else { None }
     }
 
     /// Says where overflows are counted.
@@ -392,6 +393,7 @@ impl Domain {
             labels.push_str(&parent.labels);
         }
         let Some(entry) = self.entry(value, "", code, labels) else {
+            // The process has no cells left.
             drop(known);
             if self.cap > 0 {
                 self.show_other();

@@ -1,3 +1,4 @@
 //! What tests have in common.
 
+pub(crate) mod events;
 pub(crate) mod exposition;
