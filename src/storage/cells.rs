@@ -16,7 +16,21 @@ pub(crate) const CAPACITY: usize = (NEAR + FAR * DIRECTORY) * CHUNK;
 
 /// The cells that a slab takes memory for at once.
 #[repr(align(128))]
-struct Chunk([AtomicU64; CHUNK]);
+pub(crate) struct Chunk([AtomicU64; CHUNK]);
+
+impl Chunk {
+    /// Changes a cell of a slab that the calling thread owns; the address is one in the chunk.
+    #[inline]
+    pub(crate) fn update_owned(&self, address: Address, change: impl FnOnce(u64) -> u64) {
+        let cell = self.cell(address);
+        cell.store(change(cell.load(Relaxed)), Relaxed);
+    }
+
+    #[inline]
+    fn cell(&self, address: Address) -> &AtomicU64 {
+        &self.0[address as usize % CHUNK]
+    }
+}
 
 /// One thread's copy of the address space, filled chunk by chunk as it is touched.
 pub(crate) struct Slab {
@@ -35,16 +49,9 @@ impl Slab {
         }
     }
 
-    /// Changes a cell of the slab that the calling thread owns.
-    #[inline]
-    pub(crate) fn update_owned(&self, address: Address, change: impl FnOnce(u64) -> u64) {
-        let cell = self.cell(address);
-        cell.store(change(cell.load(Relaxed)), Relaxed);
-    }
-
     /// Changes a cell of the slab that several threads share; gives the value before.
     pub(crate) fn update_shared(&self, address: Address, change: impl Fn(u64) -> u64) -> u64 {
-        let cell = self.cell(address);
+        let cell = self.chunk_of(address).cell(address);
         let mut seen = cell.load(Relaxed);
         while let Err(now) = cell.compare_exchange_weak(seen, change(seen), Relaxed, Relaxed) {
             seen = now;
@@ -54,13 +61,13 @@ impl Slab {
 
     /// Sets a cell of the slab that several threads share.
     pub(crate) fn store_shared(&self, address: Address, value: u64) {
-        self.cell(address).store(value, Relaxed);
+        self.chunk_of(address).cell(address).store(value, Relaxed);
     }
 
     /// The value of a cell; 0 if nothing near it was ever written.
     pub(crate) fn load(&self, address: Address) -> u64 {
         match self.chunk(address as usize / CHUNK) {
-            Some(chunk) => chunk.0[address as usize % CHUNK].load(Relaxed),
+            Some(chunk) => chunk.cell(address).load(Relaxed),
             None => 0,
         }
     }
@@ -81,17 +88,10 @@ impl Slab {
         }
     }
 
-    #[inline]
-    fn cell(&self, address: Address) -> &'static AtomicU64 {
-        let (number, offset) = (address as usize / CHUNK, address as usize % CHUNK);
-        let chunk = match self.near.get(number) {
-            Some(slot) => slot.get(),
-            None => self.far_chunk(number),
-        };
-        match chunk {
-            Some(chunk) => &chunk.0[offset],
-            None => &self.add_chunk(number).0[offset],
-        }
+    /// The chunk of a cell, added if nothing near the cell was written before.
+    pub(crate) fn chunk_of(&self, address: Address) -> &'static Chunk {
+        let number = address as usize / CHUNK;
+        self.chunk(number).unwrap_or_else(|| self.add_chunk(number))
     }
 
     fn chunk(&self, number: usize) -> Option<&'static Chunk> {
