@@ -123,7 +123,7 @@ pub(crate) enum Slot {
     Late,
     /// A signed count, summed over threads.
     UpDown,
-    /// Buckets and a sum, summed over threads.
+    /// A sum and then buckets, summed over threads.
     Histogram(&'static Buckets),
     /// Nothing: the labels are those of the instance.
     Info,
@@ -134,7 +134,7 @@ impl Slot {
     #[expect(clippy::cast_possible_truncation, reason = "a histogram has 32 bounds at most")]
     pub(crate) const fn cells(self) -> Address {
         match self {
-            // One more bucket, up to infinity, and the sum.
+            // The sum, and one more bucket, up to infinity.
             Self::Histogram(buckets) => buckets.bounds().len() as Address + 2,
             Self::Info => 0,
             _ => 1,

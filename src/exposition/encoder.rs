@@ -160,7 +160,7 @@ impl Encoder<'_> {
         let mut cells = std::mem::take(&mut self.cells);
         cells.resize(family.slot.cells() as usize, 0);
         self.reader.sums(address, &mut cells);
-        let (counts, sum) = cells.split_at(buckets.bounds().len() + 1);
+        let (sum, counts) = cells.split_at(1);
         if counts.iter().any(|count| *count > 0) {
             self.set_labels(family.definition, combination, open);
             let name = family.definition.name;

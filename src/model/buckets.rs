@@ -141,8 +141,13 @@ impl Buckets {
             let octave = self.octaves[(64 - value.leading_zeros()) as usize];
             octave.below as usize + usize::from(value > octave.bound)
         } else {
-            self.integers[..self.bounds.len()].partition_point(|bound| *bound < value)
+            self.search(value)
         }
+    }
+
+    #[inline(never)]
+    fn search(&self, value: u64) -> usize {
+        self.integers[..self.bounds.len()].partition_point(|bound| *bound < value)
     }
 }
 

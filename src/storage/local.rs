@@ -49,23 +49,42 @@ pub(crate) fn allocate(len: usize) -> Option<Address> {
 /// Adds to a cell. The sum wraps, so a negative step is its two's complement.
 #[inline]
 pub(crate) fn add(address: Address, by: u64) {
-    update(address, |value| value.wrapping_add(by));
+    update(address, move |value| value.wrapping_add(by));
 }
 
 /// Counts one in the cell of a bucket and adds to the cell of a sum, which saturates.
 #[inline]
 pub(crate) fn observe(bucket: Address, sum: Address, amount: u64) {
-    update(bucket, |value| value.wrapping_add(1));
-    update(sum, |value| value.saturating_add(amount));
+    match chunk(sum) {
+        Some(chunk) if bucket as usize / CHUNK == sum as usize / CHUNK => {
+            chunk.update_owned(bucket, |count| count.wrapping_add(1));
+            chunk.update_owned(sum, |sum| sum.saturating_add(amount));
+        }
+        _ => observe_slowly(bucket, sum, amount),
+    }
+}
+
+/// As [`observe`], where the cells are in two chunks or not at hand.
+#[cold]
+#[inline(never)]
+fn observe_slowly(bucket: Address, sum: Address, amount: u64) {
+    add(bucket, 1);
+    update(sum, move |sum| sum.saturating_add(amount));
 }
 
 /// Changes this thread's copy of a cell.
 #[inline]
 pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
-    match CHUNKS.with(|chunks| chunks.get(address as usize / CHUNK)?.get()) {
+    match chunk(address) {
         Some(chunk) => chunk.update_owned(address, change),
         None => update_slowly(address, change),
     }
+}
+
+/// The chunk of a cell in this thread's slab, if it is at hand.
+#[inline]
+fn chunk(address: Address) -> Option<&'static Chunk> {
+    CHUNKS.with(|chunks| chunks.get(address as usize / CHUNK)?.get())
 }
 
 /// A thread's first write to a chunk, and every write to one out of its reach. A write while all slabs are
