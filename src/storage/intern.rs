@@ -83,8 +83,10 @@ impl Entry {
         self.domain == domain
             && self.split == first.len()
             && self.key.len() == first.len() + second.len()
-            && self.key.as_bytes().starts_with(first.as_bytes())
-            && self.key.as_bytes().ends_with(second.as_bytes())
+            // A comparison of nothing would be called all the same. glibc's loads from the dangling pointer
+            // under an empty mask, which takes processors with AVX-512 90 ns.
+            && (first.is_empty() || self.key.as_bytes().starts_with(first.as_bytes()))
+            && (second.is_empty() || self.key.as_bytes().ends_with(second.as_bytes()))
     }
 }
 
