@@ -103,10 +103,11 @@ pub struct Now {
 }
 
 /// A family of an instance.
-#[derive(Clone, Copy)]
 pub(crate) struct Family {
     pub(crate) definition: &'static Definition,
     pub(crate) slot: Slot,
+    /// The bucket bounds of a histogram as text.
+    pub(crate) bounds: Vec<String>,
     /// The first cell, or the offset of the first cell in a row of the domain.
     pub(crate) base: Address,
     pub(crate) domain: Option<&'static Domain>,
@@ -238,7 +239,8 @@ impl Registrar {
             }
         }
         if self.enabled {
-            self.families.push(Family { definition, slot, base, domain });
+            let bounds = definition.buckets.map(Buckets::texts).unwrap_or_default();
+            self.families.push(Family { definition, slot, bounds, base, domain });
         }
         base
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Format,
-    number::{bound, push_float, push_integer, push_units},
+    number::{push_float, push_integer, push_units},
 };
 use crate::{
     family::decode_late,
@@ -28,6 +28,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         constant_labels: &instance.constant_labels,
         info_labels: &instance.info_labels,
         labels: String::new(),
+        start: String::new(),
         cells: Vec::new(),
     };
     let own = &metrics.self_metrics;
@@ -59,6 +60,8 @@ struct Encoder<'a> {
     info_labels: &'a str,
     /// The labels of the series at hand.
     labels: String,
+    /// What its lines of buckets begin with.
+    start: String,
     /// The cells of the series at hand.
     cells: Vec<u64>,
 }
@@ -164,25 +167,20 @@ impl Encoder<'_> {
         if counts.iter().any(|count| *count > 0) {
             self.set_labels(family.definition, combination, open);
             let name = family.definition.name;
+            self.start.clear();
+            for part in [name, "_bucket{", &self.labels, comma(&self.labels), "le=\""] {
+                self.start.push_str(part);
+            }
             let mut total = 0_u64;
-            for (position, count) in counts.iter().enumerate() {
+            for (count, bound) in counts.iter().zip(&family.bounds) {
                 total = total.wrapping_add(*count);
-                for part in [name, "_bucket{", &self.labels] {
+                for part in [&self.start, bound, "\"} "] {
                     self.out.push_str(part);
                 }
-                if !self.labels.is_empty() {
-                    self.out.push(',');
-                }
-                self.out.push_str("le=\"");
-                match buckets.bounds().get(position) {
-                    Some(upper) => self.out.push_str(&bound(*upper)),
-                    None => self.out.push_str("+Inf"),
-                }
-                self.out.push_str("\"} ");
                 push_integer(&mut self.out, total);
                 self.out.push('\n');
-                self.lines += 1;
             }
+            self.lines += counts.len();
             self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
             self.line(name, "_count", |out| push_integer(out, total));
         }
