@@ -72,16 +72,14 @@ impl Slab {
         }
     }
 
-    /// Hands the cells from `address` on to `visit`, with their position, chunk by chunk.
-    pub(crate) fn load_run(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
+    /// Hands the `len` cells from `address` on to `visit` chunk by chunk, with the position of the first.
+    fn load_run(&self, address: Address, len: usize, mut visit: impl FnMut(usize, &[AtomicU64])) {
         let (mut done, mut at) = (0, address as usize);
         while done < len {
             let offset = at % CHUNK;
             let run = (CHUNK - offset).min(len - done);
             if let Some(chunk) = self.chunk(at / CHUNK) {
-                for (position, cell) in chunk.0[offset..offset + run].iter().enumerate() {
-                    visit(done + position, cell.load(Relaxed));
-                }
+                visit(done, &chunk.0[offset..offset + run]);
             }
             done += run;
             at += run;
@@ -216,15 +214,23 @@ impl Reader {
     /// The sums of the cells from `address` on. They saturate.
     pub(crate) fn sums(&self, address: Address, into: &mut [u64]) {
         into.fill(0);
-        self.each(address, into.len(), |position, value| {
-            into[position] = into[position].saturating_add(value);
-        });
+        for slab in self.all() {
+            slab.load_run(address, into.len(), |position, cells| {
+                for (sum, cell) in into[position..].iter_mut().zip(cells) {
+                    *sum = sum.saturating_add(cell.load(Relaxed));
+                }
+            });
+        }
     }
 
     /// Hands the cells from `address` on to `visit`, those of each slab by themselves.
     pub(crate) fn each(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
         for slab in self.all() {
-            slab.load_run(address, len, &mut visit);
+            slab.load_run(address, len, |position, cells| {
+                for (offset, cell) in cells.iter().enumerate() {
+                    visit(position + offset, cell.load(Relaxed));
+                }
+            });
         }
     }
 
