@@ -106,6 +106,8 @@ pub struct Now {
 pub(crate) struct Family {
     pub(crate) definition: &'static Definition,
     pub(crate) slot: Slot,
+    /// How many combinations the closed labels have.
+    pub(crate) combinations: usize,
     /// The bucket bounds of a histogram as text.
     pub(crate) bounds: Vec<String>,
     /// The first cell, or the offset of the first cell in a row of the domain.
@@ -240,7 +242,7 @@ impl Registrar {
         }
         if self.enabled {
             let bounds = definition.buckets.map(Buckets::texts).unwrap_or_default();
-            self.families.push(Family { definition, slot, bounds, base, domain });
+            self.families.push(Family { definition, slot, combinations, bounds, base, domain });
         }
         base
     }

@@ -107,8 +107,8 @@ impl Encoder<'_> {
     /// Writes a series for each combination of the closed labels.
     fn combinations(&mut self, family: &Family, base: Address, open: &str) {
         let stride = family.slot.cells();
-        let count = family.definition.closed_combinations();
-        for (combination, address) in (0..count).zip((base..).step_by(stride.max(1) as usize)) {
+        let addresses = (base..).step_by(stride.max(1) as usize);
+        for (combination, address) in (0..family.combinations).zip(addresses) {
             match family.slot {
                 Slot::Counter => {
                     let value = self.reader.sum(address);
@@ -148,7 +148,7 @@ impl Encoder<'_> {
         open: &str,
         value: impl FnOnce(&mut String),
     ) {
-        self.set_labels(family.definition, combination, open);
+        self.set_labels(family, combination, open);
         self.line(family.definition.name, "", value);
     }
 
@@ -165,7 +165,7 @@ impl Encoder<'_> {
         self.reader.sums(address, &mut cells);
         let (sum, counts) = cells.split_at(1);
         if counts.iter().any(|count| *count > 0) {
-            self.set_labels(family.definition, combination, open);
+            self.set_labels(family, combination, open);
             let name = family.definition.name;
             self.start.clear();
             for part in [name, "_bucket{", &self.labels, comma(&self.labels), "le=\""] {
@@ -203,13 +203,13 @@ impl Encoder<'_> {
     }
 
     /// Renders the labels of the series at hand: constant ones, then those of the family in its order.
-    fn set_labels(&mut self, definition: &Definition, combination: usize, open: &str) {
+    fn set_labels(&mut self, family: &Family, combination: usize, open: &str) {
         self.labels.clear();
         push_joined(&mut self.labels, self.constant_labels);
         let mut open = Some(open);
         // The last label turns fastest.
-        let (mut above, mut rest) = (definition.closed_combinations(), combination);
-        for label in definition.labels {
+        let (mut above, mut rest) = (family.combinations, combination);
+        for label in family.definition.labels {
             if let ValueSet::Closed(values) = label.values {
                 above /= values.len();
                 let value = values[rest / above];

@@ -37,14 +37,13 @@ pub(crate) fn push_units(into: &mut String, units: u64, billionths: bool) {
     if fraction == 0 {
         return;
     }
-    let mut digits = *b"000000000";
-    for digit in digits.iter_mut().rev() {
+    let mut digits = *b".000000000";
+    for digit in digits[1..].iter_mut().rev() {
         *digit += (fraction % 10) as u8;
         fraction /= 10;
     }
-    into.push('.');
     let last = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
-    into.extend(digits[..=last].iter().map(|digit| char::from(*digit)));
+    into.push_str(std::str::from_utf8(&digits[..=last]).unwrap_or_default());
 }
 
 #[cfg(test)]
