@@ -103,10 +103,13 @@ pub struct Now {
 }
 
 /// A family of an instance.
-#[derive(Clone, Copy)]
 pub(crate) struct Family {
     pub(crate) definition: &'static Definition,
     pub(crate) slot: Slot,
+    /// How many combinations the closed labels have.
+    pub(crate) combinations: usize,
+    /// The bucket bounds of a histogram as text.
+    pub(crate) bounds: Vec<String>,
     /// The first cell, or the offset of the first cell in a row of the domain.
     pub(crate) base: Address,
     pub(crate) domain: Option<&'static Domain>,
@@ -123,7 +126,7 @@ pub(crate) enum Slot {
     Late,
     /// A signed count, summed over threads.
     UpDown,
-    /// Buckets and a sum, summed over threads.
+    /// A sum and then buckets, summed over threads.
     Histogram(&'static Buckets),
     /// Nothing: the labels are those of the instance.
     Info,
@@ -134,7 +137,7 @@ impl Slot {
     #[expect(clippy::cast_possible_truncation, reason = "a histogram has 32 bounds at most")]
     pub(crate) const fn cells(self) -> Address {
         match self {
-            // One more bucket, up to infinity, and the sum.
+            // The sum, and one more bucket, up to infinity.
             Self::Histogram(buckets) => buckets.bounds().len() as Address + 2,
             Self::Info => 0,
             _ => 1,
@@ -238,7 +241,8 @@ impl Registrar {
             }
         }
         if self.enabled {
-            self.families.push(Family { definition, slot, base, domain });
+            let bounds = definition.buckets.map(Buckets::texts).unwrap_or_default();
+            self.families.push(Family { definition, slot, combinations, bounds, base, domain });
         }
         base
     }

@@ -232,7 +232,7 @@ mod slabs {
         let lease = pool.lease();
         for cell in cells {
             match &lease {
-                Some(lease) => lease.slab().update_owned(*cell, |count| count + 1),
+                Some(lease) => lease.slab().chunk_of(*cell).update_owned(*cell, |count| count + 1),
                 None => _ = pool.shared().update_shared(*cell, |count| count + 1),
             }
         }

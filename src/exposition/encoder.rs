@@ -2,7 +2,7 @@
 
 use super::{
     Format,
-    number::{bound, push_float, push_integer, push_units},
+    number::{push_float, push_integer, push_units},
 };
 use crate::{
     family::decode_late,
@@ -28,6 +28,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         constant_labels: &instance.constant_labels,
         info_labels: &instance.info_labels,
         labels: String::new(),
+        start: String::new(),
         cells: Vec::new(),
     };
     let own = &metrics.self_metrics;
@@ -59,6 +60,8 @@ struct Encoder<'a> {
     info_labels: &'a str,
     /// The labels of the series at hand.
     labels: String,
+    /// What its lines of buckets begin with.
+    start: String,
     /// The cells of the series at hand.
     cells: Vec<u64>,
 }
@@ -104,8 +107,8 @@ impl Encoder<'_> {
     /// Writes a series for each combination of the closed labels.
     fn combinations(&mut self, family: &Family, base: Address, open: &str) {
         let stride = family.slot.cells();
-        let count = family.definition.closed_combinations();
-        for (combination, address) in (0..count).zip((base..).step_by(stride.max(1) as usize)) {
+        let addresses = (base..).step_by(stride.max(1) as usize);
+        for (combination, address) in (0..family.combinations).zip(addresses) {
             match family.slot {
                 Slot::Counter => {
                     let value = self.reader.sum(address);
@@ -145,7 +148,7 @@ impl Encoder<'_> {
         open: &str,
         value: impl FnOnce(&mut String),
     ) {
-        self.set_labels(family.definition, combination, open);
+        self.set_labels(family, combination, open);
         self.line(family.definition.name, "", value);
     }
 
@@ -160,29 +163,24 @@ impl Encoder<'_> {
         let mut cells = std::mem::take(&mut self.cells);
         cells.resize(family.slot.cells() as usize, 0);
         self.reader.sums(address, &mut cells);
-        let (counts, sum) = cells.split_at(buckets.bounds().len() + 1);
+        let (sum, counts) = cells.split_at(1);
         if counts.iter().any(|count| *count > 0) {
-            self.set_labels(family.definition, combination, open);
+            self.set_labels(family, combination, open);
             let name = family.definition.name;
+            self.start.clear();
+            for part in [name, "_bucket{", &self.labels, comma(&self.labels), "le=\""] {
+                self.start.push_str(part);
+            }
             let mut total = 0_u64;
-            for (position, count) in counts.iter().enumerate() {
+            for (count, bound) in counts.iter().zip(&family.bounds) {
                 total = total.wrapping_add(*count);
-                for part in [name, "_bucket{", &self.labels] {
+                for part in [&self.start, bound, "\"} "] {
                     self.out.push_str(part);
                 }
-                if !self.labels.is_empty() {
-                    self.out.push(',');
-                }
-                self.out.push_str("le=\"");
-                match buckets.bounds().get(position) {
-                    Some(upper) => self.out.push_str(&bound(*upper)),
-                    None => self.out.push_str("+Inf"),
-                }
-                self.out.push_str("\"} ");
                 push_integer(&mut self.out, total);
                 self.out.push('\n');
-                self.lines += 1;
             }
+            self.lines += counts.len();
             self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
             self.line(name, "_count", |out| push_integer(out, total));
         }
@@ -205,13 +203,13 @@ impl Encoder<'_> {
     }
 
     /// Renders the labels of the series at hand: constant ones, then those of the family in its order.
-    fn set_labels(&mut self, definition: &Definition, combination: usize, open: &str) {
+    fn set_labels(&mut self, family: &Family, combination: usize, open: &str) {
         self.labels.clear();
         push_joined(&mut self.labels, self.constant_labels);
         let mut open = Some(open);
         // The last label turns fastest.
-        let (mut above, mut rest) = (definition.closed_combinations(), combination);
-        for label in definition.labels {
+        let (mut above, mut rest) = (family.combinations, combination);
+        for label in family.definition.labels {
             if let ValueSet::Closed(values) = label.values {
                 above /= values.len();
                 let value = values[rest / above];

@@ -37,58 +37,18 @@ pub(crate) fn push_units(into: &mut String, units: u64, billionths: bool) {
     if fraction == 0 {
         return;
     }
-    let mut digits = *b"000000000";
-    for digit in digits.iter_mut().rev() {
+    let mut digits = *b".000000000";
+    for digit in digits[1..].iter_mut().rev() {
         *digit += (fraction % 10) as u8;
         fraction /= 10;
     }
-    into.push('.');
     let last = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
-    into.extend(digits[..=last].iter().map(|digit| char::from(*digit)));
-}
-
-/// A bucket's upper bound in the canonical form of `OpenMetrics`: `0.5`, `1.0`, `100000.0`, `1e+06`.
-///
-/// Prometheus 3 normalises to it and Prometheus 2 keeps what it is given, so both store the same series.
-pub(crate) fn bound(value: f64) -> String {
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let significant = digits.len() - usize::from(digits.contains('.'));
-    let precision = significant.max(6);
-    if exponent < -4 || usize::try_from(exponent).is_ok_and(|exponent| exponent >= precision) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.abs());
-    }
-    let mut text = value.to_string();
-    if !text.contains('.') {
-        text.push_str(".0");
-    }
-    text
+    into.push_str(std::str::from_utf8(&digits[..=last]).unwrap_or_default());
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bound, push_float, push_units};
-
-    #[test]
-    fn bounds_are_canonical() {
-        for (value, text) in [
-            (0.0, "0.0"),
-            (0.0001, "0.0001"),
-            (0.00001, "1e-05"),
-            (0.5, "0.5"),
-            (1.0, "1.0"),
-            (2.5, "2.5"),
-            (100_000.0, "100000.0"),
-            (123_456.7, "123456.7"),
-            (1e6, "1e+06"),
-            (2.5e6, "2.5e+06"),
-            (1e8, "1e+08"),
-        ] {
-            assert_eq!(bound(value), text);
-        }
-    }
+    use super::{push_float, push_units};
 
     #[test]
     fn floats_are_read_back_as_written() {

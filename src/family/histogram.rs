@@ -1,4 +1,4 @@
-//! Histograms of integers: one cell for each bucket and one for the sum.
+//! Histograms of integers: one cell for the sum and one for each bucket.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -89,11 +89,7 @@ impl<V: Observation> Histogram<V> {
     pub fn observe(self, value: V) {
         let (value, amount) = value.units();
         let bucket = self.buckets.index(value);
-        local::observe(
-            self.base + bucket as Address,
-            self.base + 1 + self.buckets.bounds().len() as Address,
-            amount,
-        );
+        local::observe(self.base + 1 + bucket as Address, self.base, amount);
     }
 }
 

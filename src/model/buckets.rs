@@ -128,6 +128,12 @@ impl Buckets {
         self.bounds
     }
 
+    /// The upper bounds as `le` has them, with `+Inf` at the end.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let bounds = self.bounds.iter().map(|bound| text(*bound));
+        bounds.chain([String::from("+Inf")]).collect()
+    }
+
     /// Stored units to one base unit: 1e9 for seconds.
     #[must_use]
     pub const fn scale(&self) -> f64 {
@@ -141,8 +147,13 @@ impl Buckets {
             let octave = self.octaves[(64 - value.leading_zeros()) as usize];
             octave.below as usize + usize::from(value > octave.bound)
         } else {
-            self.integers[..self.bounds.len()].partition_point(|bound| *bound < value)
+            self.search(value)
         }
+    }
+
+    #[inline(never)]
+    fn search(&self, value: u64) -> usize {
+        self.integers[..self.bounds.len()].partition_point(|bound| *bound < value)
     }
 }
 
@@ -155,9 +166,29 @@ const fn round(value: f64) -> u64 {
     (value + 0.5) as u64
 }
 
+/// A bound in the canonical form of `OpenMetrics`: `0.5`, `1.0`, `100000.0`, `1e+06`.
+///
+/// Prometheus 3 normalises to it and Prometheus 2 keeps what it is given, so both store the same series.
+fn text(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let significant = digits.len() - usize::from(digits.contains('.'));
+    let precision = significant.max(6);
+    if exponent < -4 || usize::try_from(exponent).is_ok_and(|exponent| exponent >= precision) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
+    }
+    let mut text = value.to_string();
+    if !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Buckets;
+    use super::{Buckets, text};
 
     fn agree(bounds: &'static [f64], one_bound_each: bool) {
         let buckets = Buckets::new(bounds, 1.0);
@@ -182,6 +213,25 @@ mod tests {
     fn a_bound_is_scaled_and_rounded() {
         let buckets = Buckets::new(&[0.005, 0.1, 10.0], 1e9);
         assert_eq!(buckets.integers[..3], [5_000_000, 100_000_000, 10_000_000_000]);
+    }
+
+    #[test]
+    fn bounds_are_canonical() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (0.5, "0.5"),
+            (1.0, "1.0"),
+            (2.5, "2.5"),
+            (100_000.0, "100000.0"),
+            (123_456.7, "123456.7"),
+            (1e6, "1e+06"),
+            (2.5e6, "2.5e+06"),
+            (1e8, "1e+08"),
+        ] {
+            assert_eq!(text(value), expected);
+        }
     }
 
     #[test]

@@ -16,7 +16,21 @@ pub(crate) const CAPACITY: usize = (NEAR + FAR * DIRECTORY) * CHUNK;
 
 /// The cells that a slab takes memory for at once.
 #[repr(align(128))]
-struct Chunk([AtomicU64; CHUNK]);
+pub(crate) struct Chunk([AtomicU64; CHUNK]);
+
+impl Chunk {
+    /// Changes a cell of a slab that the calling thread owns; the address is one in the chunk.
+    #[inline]
+    pub(crate) fn update_owned(&self, address: Address, change: impl FnOnce(u64) -> u64) {
+        let cell = self.cell(address);
+        cell.store(change(cell.load(Relaxed)), Relaxed);
+    }
+
+    #[inline]
+    fn cell(&self, address: Address) -> &AtomicU64 {
+        &self.0[address as usize % CHUNK]
+    }
+}
 
 /// One thread's copy of the address space, filled chunk by chunk as it is touched.
 pub(crate) struct Slab {
@@ -35,16 +49,9 @@ impl Slab {
         }
     }
 
-    /// Changes a cell of the slab that the calling thread owns.
-    #[inline]
-    pub(crate) fn update_owned(&self, address: Address, change: impl FnOnce(u64) -> u64) {
-        let cell = self.cell(address);
-        cell.store(change(cell.load(Relaxed)), Relaxed);
-    }
-
     /// Changes a cell of the slab that several threads share; gives the value before.
     pub(crate) fn update_shared(&self, address: Address, change: impl Fn(u64) -> u64) -> u64 {
-        let cell = self.cell(address);
+        let cell = self.chunk_of(address).cell(address);
         let mut seen = cell.load(Relaxed);
         while let Err(now) = cell.compare_exchange_weak(seen, change(seen), Relaxed, Relaxed) {
             seen = now;
@@ -54,44 +61,35 @@ impl Slab {
 
     /// Sets a cell of the slab that several threads share.
     pub(crate) fn store_shared(&self, address: Address, value: u64) {
-        self.cell(address).store(value, Relaxed);
+        self.chunk_of(address).cell(address).store(value, Relaxed);
     }
 
     /// The value of a cell; 0 if nothing near it was ever written.
     pub(crate) fn load(&self, address: Address) -> u64 {
         match self.chunk(address as usize / CHUNK) {
-            Some(chunk) => chunk.0[address as usize % CHUNK].load(Relaxed),
+            Some(chunk) => chunk.cell(address).load(Relaxed),
             None => 0,
         }
     }
 
-    /// Hands the cells from `address` on to `visit`, with their position, chunk by chunk.
-    pub(crate) fn load_run(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
+    /// Hands the `len` cells from `address` on to `visit` chunk by chunk, with the position of the first.
+    fn load_run(&self, address: Address, len: usize, mut visit: impl FnMut(usize, &[AtomicU64])) {
         let (mut done, mut at) = (0, address as usize);
         while done < len {
             let offset = at % CHUNK;
             let run = (CHUNK - offset).min(len - done);
             if let Some(chunk) = self.chunk(at / CHUNK) {
-                for (position, cell) in chunk.0[offset..offset + run].iter().enumerate() {
-                    visit(done + position, cell.load(Relaxed));
-                }
+                visit(done, &chunk.0[offset..offset + run]);
             }
             done += run;
             at += run;
         }
     }
 
-    #[inline]
-    fn cell(&self, address: Address) -> &'static AtomicU64 {
-        let (number, offset) = (address as usize / CHUNK, address as usize % CHUNK);
-        let chunk = match self.near.get(number) {
-            Some(slot) => slot.get(),
-            None => self.far_chunk(number),
-        };
-        match chunk {
-            Some(chunk) => &chunk.0[offset],
-            None => &self.add_chunk(number).0[offset],
-        }
+    /// The chunk of a cell, added if nothing near the cell was written before.
+    pub(crate) fn chunk_of(&self, address: Address) -> &'static Chunk {
+        let number = address as usize / CHUNK;
+        self.chunk(number).unwrap_or_else(|| self.add_chunk(number))
     }
 
     fn chunk(&self, number: usize) -> Option<&'static Chunk> {
@@ -216,15 +214,23 @@ impl Reader {
     /// The sums of the cells from `address` on. They saturate.
     pub(crate) fn sums(&self, address: Address, into: &mut [u64]) {
         into.fill(0);
-        self.each(address, into.len(), |position, value| {
-            into[position] = into[position].saturating_add(value);
-        });
+        for slab in self.all() {
+            slab.load_run(address, into.len(), |position, cells| {
+                for (sum, cell) in into[position..].iter_mut().zip(cells) {
+                    *sum = sum.saturating_add(cell.load(Relaxed));
+                }
+            });
+        }
     }
 
     /// Hands the cells from `address` on to `visit`, those of each slab by themselves.
     pub(crate) fn each(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
         for slab in self.all() {
-            slab.load_run(address, len, &mut visit);
+            slab.load_run(address, len, |position, cells| {
+                for (offset, cell) in cells.iter().enumerate() {
+                    visit(position + offset, cell.load(Relaxed));
+                }
+            });
         }
     }
 

@@ -8,8 +8,8 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    cells::{Address, CAPACITY, Lease, Pool, Reader, Slab},
-    sync::CHUNK,
+    cells::{Address, CAPACITY, Chunk, Lease, Pool, Reader, Slab},
+    sync::{CHUNK, NEAR},
 };
 
 /// Threads that get a slab of their own at the same time; any more share one.
@@ -21,17 +21,18 @@ static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::new(SLABS));
 static NEXT: Mutex<usize> = Mutex::new(0);
 
 thread_local! {
-    // Two slots: the hot one has no destructor, so reaching it is a plain load.
-    static SLAB: Cell<Option<&'static Slab>> = const { Cell::new(None) };
+    /// The chunks of this thread's slab that it has written, those in its reach. It has no destructor, so
+    /// reaching it is a plain load.
+    static CHUNKS: [Cell<Option<&'static Chunk>>; NEAR] = const { [const { Cell::new(None) }; NEAR] };
     static LEASE: RefCell<Option<LocalLease>> = const { RefCell::new(None) };
 }
 
-/// Clears the hot slot before the lease ends: another thread may own the slab from then on.
+/// Forgets the chunks before the lease ends: another thread may own the slab from then on.
 struct LocalLease(Lease);
 
 impl Drop for LocalLease {
     fn drop(&mut self) {
-        SLAB.set(None);
+        CHUNKS.with(|chunks| chunks.iter().for_each(|chunk| chunk.set(None)));
     }
 }
 
@@ -48,30 +49,66 @@ pub(crate) fn allocate(len: usize) -> Option<Address> {
 /// Adds to a cell. The sum wraps, so a negative step is its two's complement.
 #[inline]
 pub(crate) fn add(address: Address, by: u64) {
-    update(address, |value| value.wrapping_add(by));
+    update(address, move |value| value.wrapping_add(by));
 }
 
 /// Counts one in the cell of a bucket and adds to the cell of a sum, which saturates.
 #[inline]
 pub(crate) fn observe(bucket: Address, sum: Address, amount: u64) {
-    update(bucket, |value| value.wrapping_add(1));
-    update(sum, |value| value.saturating_add(amount));
+    match chunk(sum) {
+        Some(chunk) if bucket as usize / CHUNK == sum as usize / CHUNK => {
+            chunk.update_owned(bucket, |count| count.wrapping_add(1));
+            chunk.update_owned(sum, |sum| sum.saturating_add(amount));
+        }
+        _ => observe_slowly(bucket, sum, amount),
+    }
+}
+
+/// As [`observe`], where the cells are in two chunks or not at hand.
+#[cold]
+#[inline(never)]
+fn observe_slowly(bucket: Address, sum: Address, amount: u64) {
+    add(bucket, 1);
+    update(sum, move |sum| sum.saturating_add(amount));
 }
 
 /// Changes this thread's copy of a cell.
 #[inline]
 pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
-    match SLAB.get() {
-        Some(slab) => slab.update_owned(address, change),
-        None => update_unleased(address, &change),
+    match chunk(address) {
+        Some(chunk) => chunk.update_owned(address, change),
+        None => update_slowly(address, change),
     }
 }
 
-/// The first write of a thread, a write while all slabs are leased, or a write from the destructor of a
-/// thread-local that runs after the lease has ended: the last two go to the shared slab.
+/// The chunk of a cell in this thread's slab, if it is at hand.
+#[inline]
+fn chunk(address: Address) -> Option<&'static Chunk> {
+    CHUNKS.with(|chunks| chunks.get(address as usize / CHUNK)?.get())
+}
+
+/// A thread's first write to a chunk, and every write to one out of its reach. A write while all slabs are
+/// leased, or from the destructor of a thread-local that runs after the lease has ended, goes to the
+/// shared slab.
+// By value, so that the fast path need not put what the closure holds into memory.
 #[cold]
 #[inline(never)]
-fn update_unleased(address: Address, change: &dyn Fn(u64) -> u64) {
+fn update_slowly(address: Address, change: impl Fn(u64) -> u64) {
+    let Some(slab) = own_slab() else {
+        POOL.shared().update_shared(address, change);
+        return;
+    };
+    let chunk = slab.chunk_of(address);
+    CHUNKS.with(|chunks| {
+        if let Some(slot) = chunks.get(address as usize / CHUNK) {
+            slot.set(Some(chunk));
+        }
+    });
+    chunk.update_owned(address, change);
+}
+
+/// The slab of this thread, leased if need be.
+fn own_slab() -> Option<&'static Slab> {
     let leased = LEASE.try_with(|lease| {
         let mut lease = lease.borrow_mut();
         if lease.is_none() {
@@ -79,15 +116,7 @@ fn update_unleased(address: Address, change: &dyn Fn(u64) -> u64) {
         }
         lease.as_ref().map(|lease| lease.0.slab())
     });
-    match leased {
-        Ok(Some(slab)) => {
-            SLAB.set(Some(slab));
-            slab.update_owned(address, change);
-        }
-        _ => {
-            POOL.shared().update_shared(address, change);
-        }
-    }
+    leased.ok().flatten()
 }
 
 /// Sets a cell that all threads share.

@@ -196,9 +196,10 @@ pub struct HttpRequestGuard {
     method: HttpMethod,
     /// Set to 499 until the head.
     status: StatusCode,
-    recorded: bool,
     /// What the record goes under.
     endpoint: Open<HttpEndpoint>,
+    /// What it went under, once it is made.
+    recorded: Option<Open<HttpRoute>>,
     /// What the active gauge was raised under; not again after it was lowered.
     raised: Option<Open<HttpEndpoint>>,
     first_byte: Option<Duration>,
@@ -213,8 +214,8 @@ impl HttpRequestGuard {
             watch: metrics.stopwatch(),
             method: method.into(),
             status: client_closed_request(),
-            recorded: false,
             endpoint,
+            recorded: None,
             raised: Some(endpoint),
             first_byte: None,
             received: None,
@@ -294,12 +295,14 @@ impl HttpRequestGuard {
         self.record(self.first_byte.unwrap_or_else(|| self.watch.elapsed()));
     }
 
-    fn record(&mut self, duration: Duration) {
-        if std::mem::replace(&mut self.recorded, true) {
-            return;
+    /// Makes the record, if it is not made; the route it went under.
+    fn record(&mut self, duration: Duration) -> Open<HttpRoute> {
+        if let Some(route) = self.recorded {
+            return route;
         }
         let http = &self.watch.metrics().http;
         let route = http.route(self.endpoint, self.method);
+        self.recorded = Some(route);
         http.requests.get(http.response(route, self.status)).inc();
         http.request_duration.get(route).observe(duration);
         if let Some(first_byte) = self.first_byte {
@@ -308,19 +311,19 @@ impl HttpRequestGuard {
         if let Some(received) = self.received {
             http.request_size.get(route).observe(received);
         }
+        route
     }
 }
 
 impl Drop for HttpRequestGuard {
     fn drop(&mut self) {
-        let metrics = self.watch.metrics();
-        let http = &metrics.http;
-        let route = http.route(self.endpoint, self.method);
-        if !self.recorded {
+        let http = &self.watch.metrics().http;
+        let route = self.recorded.unwrap_or_else(|| {
             self.status = client_closed_request();
-            self.record(self.watch.elapsed());
+            let route = self.record(self.watch.elapsed());
             http.requests_cancelled.get(route).inc();
-        }
+            route
+        });
         http.response_size.get(route).observe(self.sent);
         if let Some(raised) = self.raised {
             http.active_requests.get(raised).dec();
