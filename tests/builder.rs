@@ -263,6 +263,15 @@ fn caps_are_in_range() {
 }
 
 #[test]
+fn a_process_without_room_says_so() {
+    // How it comes to that is tested in a process of its own, in `exhaustion.rs`.
+    assert_eq!(
+        BuildError::TooManyInstances.to_string(),
+        "build: the process has no room for another instance"
+    );
+}
+
+#[test]
 fn the_last_cap_of_a_domain_counts() {
     let builder = Metrics::builder().mount::<DeskMetrics>().label_cap(1);
     let metrics = builder.cap_of::<Book>(5).cap_of::<Book>(2).build().unwrap();

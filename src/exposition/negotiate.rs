@@ -75,7 +75,10 @@ impl Format {
 }
 
 /// Whether a request would rather have gzip than plain bytes. Without `Accept-Encoding` it would not.
-#[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "asked where gzip can be written"))]
+#[cfg_attr(
+    not(any(feature = "gzip", test)),
+    expect(dead_code, reason = "asked where gzip can be written")
+)]
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let quality = |coding: &[u8]| {
         elements(headers, &ACCEPT_ENCODING)

@@ -35,6 +35,10 @@ families! {
         }
 
         /// Errors of the application by kind and severity
+        ///
+        /// The library counts some by itself, as `error`: `handler_error` and `response_body_error` of the
+        /// HTTP layer, `foreign_metrics` that a scrape leaves out, and `collector_panic`, a panic of what
+        /// the service has read before a scrape.
         pub application_errors: CounterFamily<(Open<ApplicationErrorType>, ErrorSeverity)> =
             "application_errors_total",
 
