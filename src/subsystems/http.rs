@@ -70,6 +70,8 @@ families! {
             "http_request_size_bytes" in buckets::SIZE,
 
         /// Size of response bodies as far as they were sent
+        ///
+        /// Requests that got no head, and upgrades, have no body and are no samples.
         pub response_size: HistogramFamily<Open<HttpRoute>, u64> = "http_response_size_bytes"
             in &[100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0],
 
@@ -197,6 +199,10 @@ pub struct HttpRequestGuard {
     /// Set to 499 until the head.
     status: StatusCode,
     recorded: bool,
+    /// Whether the time ends with the head.
+    ends_with_head: bool,
+    /// Whether the connection was handed over.
+    upgraded: bool,
     /// What the record goes under.
     endpoint: Open<HttpEndpoint>,
     /// What the active gauge was raised under; not again after it was lowered.
@@ -214,6 +220,8 @@ impl HttpRequestGuard {
             method: method.into(),
             status: client_closed_request(),
             recorded: false,
+            ends_with_head: false,
+            upgraded: false,
             endpoint,
             raised: Some(endpoint),
             first_byte: None,
@@ -258,18 +266,22 @@ impl HttpRequestGuard {
 
     /// The response was sent to its end.
     pub fn end(mut self) {
-        self.record(self.watch.elapsed());
+        self.record();
     }
 
     /// The connection was handed over by an upgrade: the request's time ended with the head.
     pub fn upgraded(mut self) {
-        self.record_head();
+        self.ends_with_head = true;
+        self.upgraded = true;
+        self.record();
     }
 
-    /// The response is a stream of events without an end of its own. What is left to record at its end is
-    /// its size.
+    /// The response, whose head is there, is a stream of events without an end of its own.
+    ///
+    /// Its time ended with the head. It is active until the guard is dropped, and counts with its status
+    /// then: a client that leaves it has not cancelled it.
     pub fn streaming(&mut self) {
-        self.record_head();
+        self.ends_with_head = true;
     }
 
     /// The handler failed: 500, unless the head was sent.
@@ -287,17 +299,15 @@ impl HttpRequestGuard {
         if self.first_byte.is_none() {
             self.status = StatusCode::INTERNAL_SERVER_ERROR;
         }
-        self.record(self.watch.elapsed());
+        self.record();
     }
 
-    fn record_head(&mut self) {
-        self.record(self.first_byte.unwrap_or_else(|| self.watch.elapsed()));
-    }
-
-    fn record(&mut self, duration: Duration) {
-        if std::mem::replace(&mut self.recorded, true) {
-            return;
-        }
+    fn record(&mut self) {
+        self.recorded = true;
+        let duration = match self.first_byte {
+            Some(first_byte) if self.ends_with_head => first_byte,
+            _ => self.watch.elapsed(),
+        };
         let http = &self.watch.metrics().http;
         let route = http.route(self.endpoint, self.method);
         http.requests.get(http.response(route, self.status)).inc();
@@ -316,12 +326,18 @@ impl Drop for HttpRequestGuard {
         let metrics = self.watch.metrics();
         let http = &metrics.http;
         let route = http.route(self.endpoint, self.method);
+        let has_head = self.first_byte.is_some();
         if !self.recorded {
-            self.status = client_closed_request();
-            self.record(self.watch.elapsed());
-            http.requests_cancelled.get(route).inc();
+            let cancelled = !(self.ends_with_head && has_head);
+            if cancelled {
+                self.status = client_closed_request();
+                http.requests_cancelled.get(route).inc();
+            }
+            self.record();
         }
-        http.response_size.get(route).observe(self.sent);
+        if has_head && !self.upgraded {
+            http.response_size.get(route).observe(self.sent);
+        }
         if let Some(raised) = self.raised {
             http.active_requests.get(raised).dec();
         }
@@ -392,21 +408,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_of_events_takes_the_time_to_its_head_and_is_active_until_its_end() {
+    fn a_stream_of_events_takes_the_time_to_its_head_and_is_recorded_at_its_end() {
         let test = Fixture::new();
         let mut request = test.metrics.start_http_request(&Method::GET, "/events");
         test.clock.advance(Duration::from_millis(4));
         request.head(StatusCode::OK);
         request.streaming();
         test.clock.advance(Duration::from_hours(1));
-        test.assert_series(&[
-            (r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#, 1.0),
-            (r#"http_request_duration_seconds_sum{method="GET",endpoint="/events"}"#, 0.004),
-            (r#"http_active_requests{endpoint="/events"}"#, 1.0),
-        ]);
+        let count = r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#;
+        assert_eq!(test.series(count), None);
+        test.assert_series(&[(r#"http_active_requests{endpoint="/events"}"#, 1.0)]);
         drop(request);
         test.assert_series(&[
-            (r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#, 1.0),
+            (count, 1.0),
+            (r#"http_request_duration_seconds_sum{method="GET",endpoint="/events"}"#, 0.004),
             (r#"http_requests_cancelled_total{method="GET",endpoint="/events"}"#, 0.0),
             (r#"http_active_requests{endpoint="/events"}"#, 0.0),
         ]);
