@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    family::{DomainRef, OpenLabels},
+    family::{DomainRef, NestedLabels, OpenLabels},
     model::{Buckets, Definition, Kind, Labels, UnitRule},
     storage::{
         cells::Address,
@@ -258,12 +258,16 @@ impl Registrar {
         self.domain_with::<D>(None)
     }
 
-    /// The nested domain `D` of this instance.
-    pub(crate) fn nested_domain<D: OpenLabels>(&mut self, nest: Nest) -> &'static Domain {
-        self.domain_with::<D>(Some(nest))
+    /// The nested domain `D` of this instance; that of its parent is made before.
+    pub(crate) fn nested_domain<D: NestedLabels>(&mut self) -> &'static Domain {
+        let parent = self.domain::<D::Parent>();
+        self.domain_with::<D>(Some((D::NEST, parent)))
     }
 
-    fn domain_with<D: OpenLabels>(&mut self, nest: Option<Nest>) -> &'static Domain {
+    fn domain_with<D: OpenLabels>(
+        &mut self,
+        nest: Option<(Nest, &'static Domain)>,
+    ) -> &'static Domain {
         let id = TypeId::of::<D>();
         if let Some((_, domain)) = self.domains.iter().find(|(known, _)| *known == id) {
             return domain;

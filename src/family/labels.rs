@@ -239,7 +239,7 @@ impl<D: OpenLabels> Part for Domain<D> {
 ///
 /// Its series appear as they are used: a request method below an endpoint, a status below that.
 pub(crate) trait NestedLabels: OpenLabels {
-    type Parent: 'static;
+    type Parent: OpenLabels;
     const NEST: Nest;
 }
 
@@ -267,7 +267,7 @@ impl<D: NestedLabels> Nested<D> {
 
 impl<D: NestedLabels> Part for Nested<D> {
     fn register(registrar: &mut Registrar) -> Self {
-        Self(registrar.nested_domain::<D>(D::NEST), PhantomData)
+        Self(registrar.nested_domain::<D>(), PhantomData)
     }
 }
 

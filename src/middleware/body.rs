@@ -65,9 +65,10 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
             Some(Err(_)) => finish(this.exchange, End::BodyError),
             Some(Ok(frame)) => {
                 if let (Some(data), Some(exchange)) = (frame.data_ref(), this.exchange.as_mut()) {
-                    let bytes = data.remaining();
+                    // A server cuts off what goes beyond the announced length.
+                    let bytes = (data.remaining() as u64).min(this.left.unwrap_or(u64::MAX));
                     exchange.data(bytes);
-                    *this.left = this.left.map(|left| left.saturating_sub(bytes as u64));
+                    *this.left = this.left.map(|left| left - bytes);
                 }
                 // A server drops a finished body without polling it again.
                 if frame.is_trailers() || *this.left == Some(0) || this.inner.is_end_stream() {

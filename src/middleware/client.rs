@@ -2,12 +2,12 @@
 
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{End, Exchange, ResponseBody, ResponseFuture, service::call};
+use super::{End, Exchange, ResponseBody, ResponseFuture, exchange::Asked, service::call};
 use crate::{
     Metrics, Open,
     subsystems::http_client::{Upstream, UpstreamRequestGuard},
@@ -94,7 +94,7 @@ where
         });
         let exchange = ClientExchange {
             guard: UpstreamRequestGuard::new(metrics, upstream, request.method()),
-            is_head: request.method() == Method::HEAD,
+            asked: Asked::by(request.method()),
         };
         call(&mut self.inner, request, Some(exchange))
     }
@@ -104,22 +104,17 @@ where
 #[derive(Debug)]
 pub struct ClientExchange {
     guard: UpstreamRequestGuard,
-    is_head: bool,
+    asked: Asked,
 }
 
 impl Exchange for ClientExchange {
     fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
         // Dropped from now on it counts with its status: a caller need not read the body.
         self.guard.head(response.status());
-        let ends = self.is_head
-            || matches!(
-                response.status(),
-                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
-            );
-        (!ends).then_some(self)
+        (!self.asked.ends_with_head(response.status())).then_some(self)
     }
 
-    fn data(&mut self, _: usize) {}
+    fn data(&mut self, _: u64) {}
 
     fn end(self, end: End) {
         match end {

@@ -70,7 +70,7 @@ pub(super) type Extractor = for<'a> fn(RequestHead<'a>) -> Option<Cow<'a, str>>;
 pub(super) enum Found {
     /// A route template.
     Route(Open<HttpEndpoint>),
-    /// A normalised path that was answered before; the response can know better.
+    /// A normalised path that was answered before, or none; the response can know better.
     Path(Open<HttpEndpoint>),
     /// A normalised path that was not.
     Unknown(Box<str>),
@@ -87,6 +87,9 @@ pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Ex
     }
     if let Some(endpoint) = head.extensions.get::<Endpoint>() {
         return Found::Route(endpoints.get(endpoint.as_str()));
+    }
+    if head.uri.path().is_empty() {
+        return Found::Path(metrics.http.unmatched());
     }
     let path = NormalisedPath::new(head.uri.path());
     match endpoints.find(path.as_str()) {

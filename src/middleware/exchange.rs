@@ -1,6 +1,6 @@
 //! What the future and the body of both sides tell of a request's progress.
 
-use http::Response;
+use http::{Method, Response, StatusCode};
 use http_body::Body;
 
 /// A request that a layer follows from its head to the end of the response.
@@ -12,7 +12,7 @@ pub trait Exchange: Sized {
     fn head<B: Body>(self, response: &Response<B>) -> Option<Self>;
 
     /// Some bytes of the body passed.
-    fn data(&mut self, bytes: usize);
+    fn data(&mut self, bytes: u64);
 
     /// The exchange is over.
     fn end(self, end: End);
@@ -30,4 +30,30 @@ pub enum End {
     BodyError,
     /// The service or the body panicked.
     Panic,
+}
+
+/// What the method of a request says about the response to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    is_head: bool,
+    is_connect: bool,
+}
+
+impl Asked {
+    pub(super) fn by(method: &Method) -> Self {
+        Self { is_head: method == Method::HEAD, is_connect: method == Method::CONNECT }
+    }
+
+    /// Whether the connection is handed over with the head.
+    pub(super) fn is_upgrade(self, status: StatusCode) -> bool {
+        status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success())
+    }
+
+    /// Whether the response has no body.
+    pub(super) fn ends_with_head(self, status: StatusCode) -> bool {
+        self.is_head
+            || self.is_upgrade(status)
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    }
 }

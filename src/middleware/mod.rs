@@ -12,7 +12,11 @@
 //! | the body failed | its status | to the failure | down | `application_errors_total` |
 //! | the body panicked | its status | to the panic | down | `http_panics_total` |
 //! | an upgrade (101, or a 2xx to CONNECT) | its status | to the head | down at the head | |
-//! | a stream of events | its status | to the head | down when the body ends | |
+//! | a stream of events | its status | to the head | down when the body ends | size |
+//!
+//! The record is made where the gauge goes down: the requests that were started are those that are recorded
+//! and those that are active. A response without a body (to HEAD, 1xx, 204, 304) was sent to its end with
+//! its head.
 //!
 //! # The endpoint
 //!
@@ -26,6 +30,7 @@
 //!
 //! A normalised path is looked up when the request starts, and made known only when it was answered other
 //! than by a client error (4xx). Until then the request counts as `unmatched`. So a scanner makes no series.
+//! A target without a path, that of a CONNECT, is `unmatched`.
 //!
 //! # Bodies
 //!

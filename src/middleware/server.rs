@@ -1,11 +1,12 @@
 //! The server's side of a request.
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 
 use super::{
     End, Exchange,
     endpoint::{self, Endpoint, Extractor, Found, RequestHead},
+    exchange::Asked,
 };
 use crate::{Metrics, labels::ErrorSeverity, subsystems::http::HttpRequestGuard};
 
@@ -17,8 +18,7 @@ pub struct ServerExchange {
     path: Option<Box<str>>,
     /// Whether the response may name the endpoint.
     ask_response: bool,
-    is_head: bool,
-    is_connect: bool,
+    asked: Asked,
 }
 
 impl ServerExchange {
@@ -37,13 +37,7 @@ impl ServerExchange {
         if let Some(bytes) = request.body().size_hint().exact() {
             guard.received(bytes);
         }
-        Self {
-            guard,
-            path,
-            ask_response,
-            is_head: request.method() == Method::HEAD,
-            is_connect: request.method() == Method::CONNECT,
-        }
+        Self { guard, path, ask_response, asked: Asked::by(request.method()) }
     }
 
     /// Makes a path known as an endpoint, unless the client asked for what is not there.
@@ -53,10 +47,6 @@ impl ServerExchange {
         {
             self.guard.set_endpoint(self.guard.metrics().http.endpoints.get(&path));
         }
-    }
-
-    fn is_upgrade(&self, status: StatusCode) -> bool {
-        status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success())
     }
 }
 
@@ -71,11 +61,11 @@ impl Exchange for ServerExchange {
         }
         self.settle_path(status);
         self.guard.head(status);
-        if self.is_upgrade(status) {
+        if self.asked.is_upgrade(status) {
             self.guard.upgraded();
             return None;
         }
-        if self.is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        if self.asked.ends_with_head(status) {
             self.guard.end();
             return None;
         }
@@ -85,8 +75,8 @@ impl Exchange for ServerExchange {
         Some(self)
     }
 
-    fn data(&mut self, bytes: usize) {
-        self.guard.sent(bytes as u64);
+    fn data(&mut self, bytes: u64) {
+        self.guard.sent(bytes);
     }
 
     fn end(mut self, end: End) {
@@ -110,8 +100,9 @@ impl Exchange for ServerExchange {
 }
 
 fn is_event_stream<B>(response: &Response<B>) -> bool {
-    const TYPE: &[u8] = b"text/event-stream";
     response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
-        value.as_bytes().get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+        let parameters = value.as_bytes().iter().position(|byte| *byte == b';');
+        let media_type = &value.as_bytes()[..parameters.unwrap_or(value.len())];
+        media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     })
 }

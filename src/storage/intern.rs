@@ -143,8 +143,9 @@ pub(crate) struct Nest {
 pub(crate) struct Domain {
     id: u32,
     labels: &'static [&'static str],
-    nest: Option<Nest>,
-    /// The first family of the domain, which overflows are counted under.
+    /// The domain that this one hangs below.
+    nest: Option<(Nest, &'static Self)>,
+    /// The first family of the domain and of those below it, which overflows are counted under.
     name: OnceLock<&'static str>,
     /// At most this many distinct values; 0 while the subsystem is off.
     cap: usize,
@@ -194,7 +195,7 @@ impl Domain {
     /// An empty domain, to live as long as the process.
     pub(crate) fn new(
         labels: &'static [&'static str],
-        nest: Option<Nest>,
+        nest: Option<(Nest, &'static Self)>,
         cap: usize,
     ) -> &'static Self {
         static IDS: AtomicU32 = AtomicU32::new(0);
@@ -220,8 +221,15 @@ impl Domain {
     /// [`freeze`](Self::freeze).
     #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
     pub(crate) fn reserve_cells(&self, family: &'static str, cells: usize) -> Address {
-        self.name.get_or_init(|| family);
+        self.take_name(family);
         self.row_len.fetch_add(cells as Address, Relaxed)
+    }
+
+    fn take_name(&self, family: &'static str) {
+        self.name.get_or_init(|| family);
+        if let Some((_, parent)) = self.nest {
+            parent.take_name(family);
+        }
     }
 
     /// Ends the layout of the row; `false` if there is no room for even one.
@@ -409,7 +417,7 @@ impl Domain {
         if let Some(entry) = parent.children.find(self.id, code) {
             return entry;
         }
-        let Some(Nest { label, first }) = self.nest else { return self.other() };
+        let Some((Nest { label, first }, _)) = self.nest else { return self.other() };
         let mut labels = String::new();
         if !first {
             labels.push_str(&parent.labels);

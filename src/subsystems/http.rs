@@ -70,6 +70,8 @@ families! {
             "http_request_size_bytes" in buckets::SIZE,
 
         /// Size of response bodies as far as they were sent
+        ///
+        /// Requests that got no head, and upgrades, have no body and are no samples.
         pub response_size: HistogramFamily<Open<HttpRoute>, u64> = "http_response_size_bytes"
             in &[100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0],
 
@@ -194,17 +196,21 @@ helpers! {
 pub struct HttpRequestGuard {
     watch: Stopwatch,
     method: HttpMethod,
-    /// Set to 499 until the head.
+    /// That of the head, or how the request ended without one.
     status: StatusCode,
     /// What the record goes under.
     endpoint: Open<HttpEndpoint>,
-    /// What it went under, once it is made.
-    recorded: Option<Open<HttpRoute>>,
-    /// What the active gauge was raised under; not again after it was lowered.
-    raised: Option<Open<HttpEndpoint>>,
+    /// What the active gauge was raised under.
+    raised: Open<HttpEndpoint>,
     first_byte: Option<Duration>,
     received: Option<u64>,
     sent: u64,
+    /// Whether the time ends with the head.
+    ends_with_head: bool,
+    /// Whether the connection was handed over.
+    upgraded: bool,
+    /// Whether it is known how the request ended.
+    ended: bool,
 }
 
 impl HttpRequestGuard {
@@ -215,11 +221,13 @@ impl HttpRequestGuard {
             method: method.into(),
             status: client_closed_request(),
             endpoint,
-            recorded: None,
-            raised: Some(endpoint),
+            raised: endpoint,
             first_byte: None,
             received: None,
             sent: 0,
+            ends_with_head: false,
+            upgraded: false,
+            ended: false,
         }
     }
 
@@ -259,18 +267,23 @@ impl HttpRequestGuard {
 
     /// The response was sent to its end.
     pub fn end(mut self) {
-        self.record(self.watch.elapsed());
+        self.ended = true;
     }
 
     /// The connection was handed over by an upgrade: the request's time ended with the head.
     pub fn upgraded(mut self) {
-        self.record_head();
+        self.ends_with_head = true;
+        self.upgraded = true;
+        self.ended = true;
     }
 
-    /// The response is a stream of events without an end of its own. What is left to record at its end is
-    /// its size.
+    /// The response, whose head is there, is a stream of events without an end of its own.
+    ///
+    /// Its time ended with the head. It is active until the guard is dropped, and counts with its status
+    /// then: a client that leaves it has not cancelled it.
     pub fn streaming(&mut self) {
-        self.record_head();
+        self.ends_with_head = true;
+        self.ended = self.first_byte.is_some();
     }
 
     /// The handler failed: 500, unless the head was sent.
@@ -288,46 +301,35 @@ impl HttpRequestGuard {
         if self.first_byte.is_none() {
             self.status = StatusCode::INTERNAL_SERVER_ERROR;
         }
-        self.record(self.watch.elapsed());
-    }
-
-    fn record_head(&mut self) {
-        self.record(self.first_byte.unwrap_or_else(|| self.watch.elapsed()));
-    }
-
-    /// Makes the record, if it is not made; the route it went under.
-    fn record(&mut self, duration: Duration) -> Open<HttpRoute> {
-        if let Some(route) = self.recorded {
-            return route;
-        }
-        let http = &self.watch.metrics().http;
-        let route = http.route(self.endpoint, self.method);
-        self.recorded = Some(route);
-        http.requests.get(http.response(route, self.status)).inc();
-        http.request_duration.get(route).observe(duration);
-        if let Some(first_byte) = self.first_byte {
-            http.time_to_first_byte.get(route).observe(first_byte);
-        }
-        if let Some(received) = self.received {
-            http.request_size.get(route).observe(received);
-        }
-        route
+        self.ended = true;
     }
 }
 
 impl Drop for HttpRequestGuard {
+    /// Makes the record.
     fn drop(&mut self) {
         let http = &self.watch.metrics().http;
-        let route = self.recorded.unwrap_or_else(|| {
+        let route = http.route(self.endpoint, self.method);
+        if !self.ended {
             self.status = client_closed_request();
-            let route = self.record(self.watch.elapsed());
             http.requests_cancelled.get(route).inc();
-            route
-        });
-        http.response_size.get(route).observe(self.sent);
-        if let Some(raised) = self.raised {
-            http.active_requests.get(raised).dec();
         }
+        http.requests.get(http.response(route, self.status)).inc();
+        let duration = match self.first_byte {
+            Some(first_byte) if self.ends_with_head => first_byte,
+            _ => self.watch.elapsed(),
+        };
+        http.request_duration.get(route).observe(duration);
+        if let Some(first_byte) = self.first_byte {
+            http.time_to_first_byte.get(route).observe(first_byte);
+            if !self.upgraded {
+                http.response_size.get(route).observe(self.sent);
+            }
+        }
+        if let Some(received) = self.received {
+            http.request_size.get(route).observe(received);
+        }
+        http.active_requests.get(self.raised).dec();
     }
 }
 
@@ -395,21 +397,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_of_events_takes_the_time_to_its_head_and_is_active_until_its_end() {
+    fn a_stream_of_events_takes_the_time_to_its_head_and_is_recorded_at_its_end() {
         let test = Fixture::new();
         let mut request = test.metrics.start_http_request(&Method::GET, "/events");
         test.clock.advance(Duration::from_millis(4));
         request.head(StatusCode::OK);
         request.streaming();
         test.clock.advance(Duration::from_hours(1));
-        test.assert_series(&[
-            (r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#, 1.0),
-            (r#"http_request_duration_seconds_sum{method="GET",endpoint="/events"}"#, 0.004),
-            (r#"http_active_requests{endpoint="/events"}"#, 1.0),
-        ]);
+        let count = r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#;
+        assert_eq!(test.series(count), None);
+        test.assert_series(&[(r#"http_active_requests{endpoint="/events"}"#, 1.0)]);
         drop(request);
         test.assert_series(&[
-            (r#"http_requests_total{method="GET",endpoint="/events",status="200"}"#, 1.0),
+            (count, 1.0),
+            (r#"http_request_duration_seconds_sum{method="GET",endpoint="/events"}"#, 0.004),
             (r#"http_requests_cancelled_total{method="GET",endpoint="/events"}"#, 0.0),
             (r#"http_active_requests{endpoint="/events"}"#, 0.0),
         ]);
