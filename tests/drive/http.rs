@@ -81,7 +81,6 @@ fn handed_over(to: &mut Driver) {
         http_requests_total{method="GET",endpoint="/orders/{id}",status="101"} +1
         http_time_to_first_byte_seconds{method="GET",endpoint="/orders/{id}"} observes 0.01
         http_request_duration_seconds{method="GET",endpoint="/orders/{id}"} observes 0.01
-        http_response_size_bytes{method="GET",endpoint="/orders/{id}"} observes 0
         http_active_requests{endpoint="/orders/{id}"} -1
         "#,
     );
@@ -92,20 +91,17 @@ fn handed_over(to: &mut Driver) {
             to.advance(ms(15));
             request.head(StatusCode::OK);
             request.streaming();
+            request.sent(2_000);
+            to.advance(ms(900));
         },
+        "",
+    );
+    to.step(
+        |_| request.end(),
         r#"
         http_requests_total{method="GET",endpoint="/orders/{id}",status="200"} +1
         http_time_to_first_byte_seconds{method="GET",endpoint="/orders/{id}"} observes 0.015
         http_request_duration_seconds{method="GET",endpoint="/orders/{id}"} observes 0.015
-        "#,
-    );
-    to.step(
-        |to| {
-            request.sent(2_000);
-            to.advance(ms(900));
-            request.end();
-        },
-        r#"
         http_response_size_bytes{method="GET",endpoint="/orders/{id}"} observes 2000
         http_active_requests{endpoint="/orders/{id}"} -1
         "#,
@@ -125,7 +121,6 @@ fn not_answered(to: &mut Driver) {
         r#"
         http_requests_total{method="GET",endpoint="/orders/{id}/fills",status="500"} +1
         http_request_duration_seconds{method="GET",endpoint="/orders/{id}/fills"} observes 0.04
-        http_response_size_bytes{method="GET",endpoint="/orders/{id}/fills"} observes 0
         http_active_requests{endpoint="/orders/{id}"} -1
         "#,
     );
@@ -151,7 +146,6 @@ fn not_answered(to: &mut Driver) {
         http_requests_total{method="GET",endpoint="/orders/{id}",status="499"} +1
         http_requests_cancelled_total{method="GET",endpoint="/orders/{id}"} +1
         http_request_duration_seconds{method="GET",endpoint="/orders/{id}"} observes 0.008
-        http_response_size_bytes{method="GET",endpoint="/orders/{id}"} observes 0
         http_active_requests{endpoint="/orders/{id}"} -1
         "#;
     let request = to.step(start, ACTIVE);
