@@ -472,7 +472,7 @@ fn at_any_time_the_started_are_the_finished_and_those_in_flight() {
                 moving.push((request, outcome));
             }
         }
-        if steps % 10 == 0 {
+        if steps % 50 == 0 {
             let scrape = Scrape::of(test.metrics);
             let active = scrape.sum("http_active_requests");
             assert!(active <= moving.len() as f64);

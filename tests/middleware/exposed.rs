@@ -3,12 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use backend_metrics::{
-    Clock, Metrics,
+    Clock, Format, Metrics,
     middleware::{ClientLayer, ClientService, Endpoint, MetricsLayer, MetricsService},
 };
 use tower::Layer;
 
-use crate::scripted::{self, Answers, Failure, Plan, Received, Scripted, Served};
+use crate::{
+    exposition,
+    scripted::{self, Answers, Failure, Plan, Received, Scripted, Served},
+};
 
 /// An instance with a clock that the test moves.
 pub(crate) struct Test {
@@ -123,36 +126,16 @@ pub(crate) struct Scrape {
 impl Scrape {
     #[track_caller]
     pub(crate) fn of(metrics: Metrics) -> Self {
-        let text = metrics.to_text();
-        assert!(text.ends_with('\n'));
-        let mut series = BTreeMap::new();
-        // The bucket before, and its count.
-        let mut bucket: Option<(&str, f64)> = None;
-        for line in text.lines() {
-            if line.starts_with("# HELP ") || line.starts_with("# TYPE ") {
-                continue;
-            }
-            let (name, value) = line.rsplit_once(' ').unwrap();
-            assert_name(name);
-            let value: f64 = value.parse().unwrap();
-            if let Some((labels, le)) = name.split_once("le=\"") {
-                let before = bucket.filter(|(before, _)| *before == labels);
-                assert!(before.is_none_or(|(_, count)| count <= value), "{line}");
-                bucket = Some((labels, value));
-                if le.starts_with("+Inf") {
-                    let count = name.replace("_bucket{le=\"+Inf\"}", "_count");
-                    let count = count.replace("_bucket{", "_count{").replace(",le=\"+Inf\"", "");
-                    series.insert(count, value);
-                }
-            }
-            // The count repeats the last bucket.
-            let there = series.insert(name.to_owned(), value);
-            assert!(
-                there.is_none_or(|there| name.contains("_count") && there == value),
-                "{line} is exposed twice"
-            );
-        }
-        Self { series }
+        let text = metrics.encode(Format::Text);
+        let read = exposition::parse(&text, Format::Text);
+        let series = read.unwrap_or_else(|broken| panic!("{broken}\n{text}"));
+        let series = series.samples().map(|sample| {
+            let labels = sample.labels.iter().map(|(name, value)| format!("{name}={value:?}"));
+            let labels = labels.collect::<Vec<_>>().join(",");
+            let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+            (format!("{}{braces}", sample.name), sample.value.parse().unwrap())
+        });
+        Self { series: series.collect() }
     }
 
     /// The sum over all series of a family.
@@ -168,24 +151,4 @@ impl Scrape {
         let start = format!("{family}{{");
         self.series.keys().filter(|series| series.starts_with(&start)).count()
     }
-}
-
-/// Asserts that a series is written as the format wants it.
-#[track_caller]
-fn assert_name(series: &str) {
-    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-    assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_0123456789".contains(&byte)));
-    let mut rest = labels;
-    while let Some((label, value)) = rest.split_once("=\"") {
-        assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{series}");
-        let mut escaped = false;
-        let end = value.bytes().position(|byte| {
-            let ends = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            ends
-        });
-        rest = &value[end.expect("a label value ends with a quote") + 1..];
-        rest = rest.strip_prefix(',').unwrap_or(rest);
-    }
-    assert_eq!(rest, "}", "{series}");
 }

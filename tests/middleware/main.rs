@@ -14,6 +14,8 @@ mod client_sockets;
 mod crowd;
 mod endpoints;
 mod exposed;
+#[path = "../common/exposition.rs"]
+mod exposition;
 mod http2;
 mod options;
 mod outcomes;
