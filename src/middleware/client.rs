@@ -7,7 +7,11 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{End, Exchange, ResponseBody, ResponseFuture, exchange::Asked, service::call};
+use super::{
+    End, Exchange, ResponseBody, ResponseFuture,
+    exchange::{Asked, is_event_stream},
+    service::call,
+};
 use crate::{
     Metrics, Open,
     subsystems::http_client::{Upstream, UpstreamRequestGuard},
@@ -111,6 +115,9 @@ impl Exchange for ClientExchange {
     fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
         // Dropped from now on it counts with its status: a caller need not read the body.
         self.guard.head(response.status());
+        if is_event_stream(response) {
+            self.guard.streaming();
+        }
         (!self.asked.ends_with_head(response.status())).then_some(self)
     }
 

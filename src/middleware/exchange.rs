@@ -1,6 +1,6 @@
 //! What the future and the body of both sides tell of a request's progress.
 
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, header};
 use http_body::Body;
 
 /// A request that a layer follows from its head to the end of the response.
@@ -56,4 +56,13 @@ impl Asked {
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
+}
+
+/// Whether the body is a stream of events, which has no end of its own.
+pub(super) fn is_event_stream<B>(response: &Response<B>) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+        let parameters = value.as_bytes().iter().position(|byte| *byte == b';');
+        let media_type = &value.as_bytes()[..parameters.unwrap_or(value.len())];
+        media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
 }

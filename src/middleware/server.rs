@@ -1,12 +1,12 @@
 //! The server's side of a request.
 
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 
 use super::{
     End, Exchange,
     endpoint::{self, Endpoint, Extractor, Found, RequestHead},
-    exchange::Asked,
+    exchange::{Asked, is_event_stream},
 };
 use crate::{Metrics, labels::ErrorSeverity, subsystems::http::HttpRequestGuard};
 
@@ -97,12 +97,4 @@ impl Exchange for ServerExchange {
             End::Panic => self.guard.panicked(),
         }
     }
-}
-
-fn is_event_stream<B>(response: &Response<B>) -> bool {
-    response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
-        let parameters = value.as_bytes().iter().position(|byte| *byte == b';');
-        let media_type = &value.as_bytes()[..parameters.unwrap_or(value.len())];
-        media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
-    })
 }

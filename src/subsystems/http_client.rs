@@ -34,12 +34,12 @@ families! {
 
         /// Requests to other services by how they were answered
         ///
-        /// The status is `error` where no response came, it broke off, or the caller gave up.
+        /// The status is `error` where no response came, it broke off, or the caller gave up before the head.
         pub requests: CounterFamily<Open<UpstreamResponse>> = "http_client_requests_total",
 
         /// Time from the request to the end of the response
         ///
-        /// Requests without a response are included.
+        /// For a stream of events: to the response head. Requests without a response are included.
         pub request_duration: HistogramFamily<Open<UpstreamRoute>> =
             "http_client_request_duration_seconds" in buckets::REQUEST,
 
@@ -133,6 +133,8 @@ pub struct UpstreamRequestGuard {
     upstream: Open<Upstream>,
     method: HttpMethod,
     status: Option<StatusCode>,
+    /// The time it took, if that is not the time to the guard's end.
+    took: Option<Duration>,
     _active: InFlight,
 }
 
@@ -143,6 +145,7 @@ impl UpstreamRequestGuard {
             upstream,
             method: method.into(),
             status: None,
+            took: None,
             _active: metrics.http_client.active_requests.get(upstream).track(),
         }
     }
@@ -150,6 +153,12 @@ impl UpstreamRequestGuard {
     /// The response head is there. Dropped from now on, the request counts with this status.
     pub fn head(&mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// The response, whose head is there, is a stream of events without an end of its own: its time ended
+    /// with the head. It is active until the guard is dropped.
+    pub fn streaming(&mut self) {
+        self.took = Some(self.watch.elapsed());
     }
 
     /// The response was read.
@@ -166,7 +175,8 @@ impl UpstreamRequestGuard {
 impl Drop for UpstreamRequestGuard {
     fn drop(&mut self) {
         let client = &self.watch.metrics().http_client;
-        client.record(self.upstream, self.method, self.status, self.watch.elapsed());
+        let took = self.took.unwrap_or_else(|| self.watch.elapsed());
+        client.record(self.upstream, self.method, self.status, took);
     }
 }
 
@@ -177,6 +187,23 @@ mod tests {
     use http::{Method, StatusCode};
 
     use crate::testing::Fixture;
+
+    #[test]
+    fn a_stream_of_events_takes_the_time_to_its_head() {
+        let test = Fixture::new();
+        let mut request = test.metrics.start_upstream_request("ticker", &Method::GET);
+        test.clock.advance(Duration::from_millis(4));
+        request.head(StatusCode::OK);
+        request.streaming();
+        test.clock.advance(Duration::from_hours(1));
+        test.assert_series(&[(r#"http_client_active_requests{upstream="ticker"}"#, 1.0)]);
+        drop(request);
+        test.assert_series(&[
+            (r#"http_client_requests_total{upstream="ticker",method="GET",status="200"}"#, 1.0),
+            (r#"http_client_request_duration_seconds_sum{upstream="ticker",method="GET"}"#, 0.004),
+            (r#"http_client_active_requests{upstream="ticker"}"#, 0.0),
+        ]);
+    }
 
     #[test]
     fn an_upstream_request_counts_by_status_or_as_error() {

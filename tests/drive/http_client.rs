@@ -65,6 +65,21 @@ pub(super) fn drive(to: &mut Driver) {
         http_client_active_requests{upstream="ticker"} -1
         "#,
     );
+    let mut request = to.step(start, ACTIVE);
+    to.step(
+        |to| {
+            to.advance(ms(3));
+            request.head(StatusCode::OK);
+            request.streaming();
+            to.advance(ms(900));
+            drop(request);
+        },
+        r#"
+        http_client_requests_total{upstream="ticker",method="POST",status="200"} +1
+        http_client_request_duration_seconds{upstream="ticker",method="POST"} observes 0.003
+        http_client_active_requests{upstream="ticker"} -1
+        "#,
+    );
     let error = r#"
         http_client_requests_total{upstream="ticker",method="POST",status="error"} +1
         http_client_request_duration_seconds{upstream="ticker",method="POST"} observes 0.002
