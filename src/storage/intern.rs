@@ -491,7 +491,8 @@ impl Domain {
         code: u16,
         labels: String,
     ) -> Option<&'static Entry> {
-        let row = local::allocate(self.row_len.load(Relaxed) as usize)?;
+        let row_len = self.row_len.load(Relaxed) as usize;
+        let row = if self.cap > 0 { local::allocate(row_len) } else { local::unread(row_len) }?;
         Some(Box::leak(Box::new(Entry {
             domain: self.id,
             code,

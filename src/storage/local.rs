@@ -17,8 +17,13 @@ const SLABS: usize = 256;
 
 static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::new(SLABS));
 
+/// Cells that nothing reads, for what is not exposed.
+const SINK: Address = 0;
+/// How many cells the sink has.
+const SINK_CELLS: usize = CHUNK;
+
 /// The next free address.
-static NEXT: Mutex<usize> = Mutex::new(0);
+static NEXT: Mutex<usize> = Mutex::new(SINK_CELLS);
 
 thread_local! {
     /// The chunks of this thread's slab that it has written, those in its reach. It has no destructor, so
@@ -34,6 +39,12 @@ impl Drop for LocalLease {
     fn drop(&mut self) {
         CHUNKS.with(|chunks| chunks.iter().for_each(|chunk| chunk.set(None)));
     }
+}
+
+/// The place of `len` cells that nothing reads. They are those of the sink, so they cost nothing; only a run
+/// that is longer gets cells of its own.
+pub(crate) fn unread(len: usize) -> Option<Address> {
+    if len <= SINK_CELLS { Some(SINK) } else { allocate(len) }
 }
 
 /// Takes `len` cells, or `None` when the address space is used up. A run no longer than a chunk lies in one.
