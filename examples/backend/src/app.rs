@@ -1,0 +1,34 @@
+//! What handlers and workers share.
+
+use backend_metrics::Metrics;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::Auth, cache::Cache, database::Database, faults::Faults, market::Market,
+    rate_limit::RateLimits, ticker::client::TickerClient, workers::Workers,
+};
+
+/// The parts of the backend. Each records into the one metrics instance.
+#[derive(Debug)]
+pub struct App {
+    /// Where everything is recorded.
+    pub metrics: Metrics,
+    /// Trouble made on purpose.
+    pub faults: Faults,
+    /// Orders, strategies, accounts.
+    pub database: Database,
+    /// What need not be asked or computed again.
+    pub cache: Cache,
+    /// What the market did last.
+    pub market: Market,
+    /// The service that knows the market.
+    pub ticker: TickerClient,
+    /// Who calls.
+    pub auth: Auth,
+    /// How often they may.
+    pub limits: RateLimits,
+    /// Work that nobody waits for.
+    pub workers: Workers,
+    /// Cancelled when the backend is to stop.
+    pub stop: CancellationToken,
+}

@@ -1,0 +1,70 @@
+//! What can be set, by flag or from the environment.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::Parser;
+
+use crate::faults::Fault;
+
+/// A small trading backend that shows every family of backend-metrics alive.
+///
+/// With no flag it needs nothing installed: its database is a temporary file, its Redis a stand-in, and its
+/// traffic its own.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about)]
+pub struct Config {
+    /// Where to listen
+    #[arg(long, env = "BACKEND_LISTEN", default_value = "127.0.0.1:8081")]
+    pub listen: SocketAddr,
+
+    /// The database: a `SQLite` file or the URL of a `PostgreSQL`; without it a `SQLite` in a temporary file
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "FILE or postgres://...",
+        hide_env_values = true
+    )]
+    pub database: Option<DatabaseAddress>,
+
+    /// The Redis behind the cache; without it an embedded stand-in
+    #[arg(long, env = "REDIS_URL", value_name = "redis://...", hide_env_values = true, value_parser = redis_client)]
+    pub redis: Option<redis::Client>,
+
+    /// The bearer token that a scraper of /metrics has to send; without it anyone may scrape
+    #[arg(long, env = "BACKEND_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub metrics_token: Option<String>,
+
+    /// Requests in a second that the backend sends to itself; 0 for none
+    #[arg(long, env = "BACKEND_TRAFFIC", value_name = "RPS", default_value_t = 20)]
+    pub traffic: u32,
+
+    /// Trouble to make on purpose, by name
+    #[arg(long, env = "BACKEND_FAULTS", value_name = "NAME", value_delimiter = ',', value_enum)]
+    pub faults: Vec<Fault>,
+}
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub enum DatabaseAddress {
+    /// A `SQLite` file.
+    File(PathBuf),
+    /// A `PostgreSQL`, by its URL.
+    Url(String),
+}
+
+impl FromStr for DatabaseAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Url(text.to_owned())),
+            Some(_) => Err("neither a file nor a postgres:// URL"),
+            None if text.is_empty() => Err("empty"),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+fn redis_client(url: &str) -> Result<redis::Client, redis::RedisError> {
+    redis::Client::open(url)
+}

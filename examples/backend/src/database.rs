@@ -1,0 +1,288 @@
+//! The database, and how its queries, connections and transactions are measured.
+//!
+//! All of the SQL runs through this file, so every query is recorded, and in one place: the wait for its
+//! connection, its kind, its time, its rows and its error.
+
+use std::{borrow::Cow, time::Duration};
+
+use backend_metrics::{
+    Metrics, PoolStats,
+    labels::{DatabaseErrorType, QueryType},
+    subsystems::database::{QueryGuard, TransactionGuard},
+};
+use sqlx::{
+    Any, AnyConnection, AnyPool, Connection, Error, FromRow, SqlSafeStr,
+    any::{AnyArguments, AnyPoolOptions, AnyRow},
+    pool::PoolConnection,
+    query::{Query, QueryAs},
+};
+use tempfile::TempDir;
+use tokio::time;
+
+use crate::{
+    config::DatabaseAddress,
+    faults::{Fault, Faults},
+};
+
+/// The most connections of the pool.
+pub const CONNECTIONS: u32 = 20;
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the first connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A statement without rows.
+pub type Statement = Query<'static, Any, AnyArguments>;
+/// A query whose rows are of type `T`.
+pub type Select<T> = QueryAs<'static, Any, T, AnyArguments>;
+
+/// A `SQLite` or a `PostgreSQL` behind a pool.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: AnyPool,
+    metrics: Metrics,
+    begin: &'static str,
+}
+
+/// The folder of a temporary database. Dropping it removes the database.
+#[derive(Debug)]
+pub struct Temporary(#[expect(dead_code, reason = "what counts is when it is dropped")] TempDir);
+
+impl Database {
+    /// Connects, and creates what tables are missing.
+    pub async fn open(
+        address: Option<&DatabaseAddress>,
+        metrics: Metrics,
+    ) -> Result<(Self, Option<Temporary>), Box<dyn std::error::Error + Send + Sync>> {
+        sqlx::any::install_default_drivers();
+        let temporary = if address.is_none() { Some(TempDir::new()?) } else { None };
+        let file = match (address, &temporary) {
+            (Some(DatabaseAddress::File(file)), _) => Some(Cow::Borrowed(file)),
+            (_, Some(folder)) => Some(Cow::Owned(folder.path().join("backend.sqlite"))),
+            _ => None,
+        };
+        let mut options =
+            AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        let (url, begin) = match (address, file) {
+            (Some(DatabaseAddress::Url(url)), _) => (url.clone(), "BEGIN"),
+            (_, file) => {
+                options = options.after_connect(|connection, _| {
+                    Box::pin(async move {
+                        // Readers and one writer at a time, and writers wait for each other.
+                        for pragma in [
+                            "PRAGMA journal_mode = WAL",
+                            "PRAGMA synchronous = NORMAL",
+                            "PRAGMA busy_timeout = 5000",
+                        ] {
+                            sqlx::query(pragma).execute(&mut *connection).await?;
+                        }
+                        Ok(())
+                    })
+                });
+                let path = file.unwrap_or_default();
+                // A transaction that reads first could not become the writer later.
+                (format!("sqlite://{}?mode=rwc", path.display()), "BEGIN IMMEDIATE")
+            }
+        };
+        // First by itself: the pool would try again until its timeout, and not say what is wrong.
+        time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(&url)).await??.close().await?;
+        let pool = options.connect(&url).await?;
+        sqlx::migrate!().run(&pool).await?;
+        // Read before every scrape, so the gauges cannot drift from the pool.
+        let watched = pool.clone();
+        metrics.add_database_pool_source(move || {
+            let idle = u32::try_from(watched.num_idle()).unwrap_or(u32::MAX);
+            (!watched.is_closed()).then(|| PoolStats {
+                active: watched.size().saturating_sub(idle),
+                idle,
+                max: CONNECTIONS,
+            })
+        });
+        Ok((Self { pool, metrics, begin }, temporary.map(Temporary)))
+    }
+
+    /// All rows of a query.
+    pub async fn select<T>(&self, query: Select<T>) -> Result<Vec<T>, Error>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        let mut connection = self.connection().await?;
+        select(self.metrics, &mut connection, query).await
+    }
+
+    /// Adds rows; gives how many.
+    pub async fn insert(&self, statement: Statement) -> Result<u64, Error> {
+        let mut connection = self.connection().await?;
+        execute(self.metrics, &mut connection, QueryType::Insert, statement).await
+    }
+
+    /// Changes rows; gives how many.
+    pub async fn update(&self, statement: Statement) -> Result<u64, Error> {
+        let mut connection = self.connection().await?;
+        execute(self.metrics, &mut connection, QueryType::Update, statement).await
+    }
+
+    /// Removes rows; gives how many.
+    pub async fn delete(&self, statement: Statement) -> Result<u64, Error> {
+        let mut connection = self.connection().await?;
+        execute(self.metrics, &mut connection, QueryType::Delete, statement).await
+    }
+
+    /// Begins a transaction that writes. `operation` says what for, by a name out of the code.
+    pub async fn begin(&self, operation: &'static str) -> Result<Transaction, Error> {
+        let connection = self.connection().await?;
+        let guard = self.metrics.start_database_transaction(operation);
+        // As `Pool::begin_with`, which would hide how long the wait for the connection was.
+        let statement = self.begin.into_sql_str();
+        let transaction = sqlx::Transaction::begin(connection, Some(statement))
+            .await
+            .inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
+        Ok(Transaction { transaction, guard, metrics: self.metrics })
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Makes trouble while the fault is on: takes connections away, and sends queries that fail or are slow.
+    pub async fn trouble(self, faults: Faults) {
+        loop {
+            if faults.is_on(Fault::Database) {
+                // Kept until the next look, one after the other, so that the pool runs dry.
+                let mut kept = Vec::new();
+                while faults.is_on(Fault::Database) {
+                    if let Ok(mut connection) = self.pool.acquire().await {
+                        let nonsense = sqlx::query("SELECT nothing FROM nowhere");
+                        drop(
+                            execute(self.metrics, &mut connection, QueryType::Select, nonsense)
+                                .await,
+                        );
+                        kept.push(connection);
+                    }
+                }
+            }
+            time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// A connection of the pool, and how long it took to get one.
+    async fn connection(&self) -> Result<PoolConnection<Any>, Error> {
+        let wait = self.metrics.start_database_acquire();
+        let connection = self.pool.acquire().await;
+        match &connection {
+            Ok(_) => wait.success(),
+            Err(Error::PoolTimedOut) => wait.timeout(),
+            Err(error) => {
+                self.metrics.track_database_error(error_type(error));
+                wait.error();
+            }
+        }
+        connection
+    }
+}
+
+/// A transaction. Dropped without [`commit`](Self::commit) it is rolled back, and recorded so.
+#[derive(Debug)]
+pub struct Transaction {
+    transaction: sqlx::Transaction<'static, Any>,
+    guard: TransactionGuard,
+    metrics: Metrics,
+}
+
+impl Transaction {
+    /// All rows of a query.
+    pub async fn select<T>(&mut self, query: Select<T>) -> Result<Vec<T>, Error>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        select(self.metrics, &mut self.transaction, query).await
+    }
+
+    /// Adds rows; gives how many.
+    pub async fn insert(&mut self, statement: Statement) -> Result<u64, Error> {
+        execute(self.metrics, &mut self.transaction, QueryType::Insert, statement).await
+    }
+
+    /// Changes rows; gives how many.
+    pub async fn update(&mut self, statement: Statement) -> Result<u64, Error> {
+        execute(self.metrics, &mut self.transaction, QueryType::Update, statement).await
+    }
+
+    /// Removes rows; gives how many.
+    pub async fn delete(&mut self, statement: Statement) -> Result<u64, Error> {
+        execute(self.metrics, &mut self.transaction, QueryType::Delete, statement).await
+    }
+
+    /// Keeps the changes.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.transaction
+            .commit()
+            .await
+            .inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
+        self.guard.commit();
+        Ok(())
+    }
+}
+
+async fn select<T>(
+    metrics: Metrics,
+    connection: &mut AnyConnection,
+    query: Select<T>,
+) -> Result<Vec<T>, Error>
+where
+    T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+{
+    // If the request is cancelled here, so is the query, and the guard says so.
+    let guard = metrics.start_database_query(QueryType::Select);
+    let result = query.fetch_all(connection).await;
+    finish(guard, result, |rows| rows.len() as u64)
+}
+
+async fn execute(
+    metrics: Metrics,
+    connection: &mut AnyConnection,
+    query_type: QueryType,
+    statement: Statement,
+) -> Result<u64, Error> {
+    let guard = metrics.start_database_query(query_type);
+    let result = statement.execute(connection).await.map(|done| done.rows_affected());
+    finish(guard, result, |rows| *rows)
+}
+
+fn finish<T>(
+    guard: QueryGuard,
+    result: Result<T, Error>,
+    rows: impl Fn(&T) -> u64,
+) -> Result<T, Error> {
+    match &result {
+        Ok(value) => guard.rows(rows(value)).success(),
+        Err(error) => guard.error(error_type(error)),
+    }
+    result
+}
+
+/// Which of the label's values an error is.
+fn error_type(error: &Error) -> DatabaseErrorType {
+    match error {
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolClosed
+        | Error::WorkerCrashed => DatabaseErrorType::Connection,
+        Error::PoolTimedOut => DatabaseErrorType::Timeout,
+        Error::Database(error) => match error.code().as_deref() {
+            // PostgreSQL: a deadlock, and what a retry resolves as well.
+            Some("40P01" | "40001") => DatabaseErrorType::Deadlock,
+            // PostgreSQL: a cancelled statement and a lock not got; SQLite: busy, locked.
+            Some("57014" | "55P03" | "5" | "6" | "261" | "517") => DatabaseErrorType::Timeout,
+            // PostgreSQL: it is shutting down, or a connection exception.
+            Some(code) if code.starts_with("57P") || code.starts_with("08") => {
+                DatabaseErrorType::Connection
+            }
+            _ => DatabaseErrorType::Query,
+        },
+        _ => DatabaseErrorType::Query,
+    }
+}

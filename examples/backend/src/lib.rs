@@ -1,0 +1,175 @@
+//! A small trading backend that shows every family of `backend-metrics` alive.
+//!
+//! Read it from the top: [`telemetry`] makes the one metrics instance and the log, [`Backend::start`] hands the
+//! instance to every part, [`server`] puts the layers around the handlers, [`routes`] lists them. A module is a
+//! concern; each records where its events happen.
+
+pub mod accounts;
+pub mod app;
+pub mod auth;
+pub mod cache;
+pub mod calendar;
+pub mod config;
+pub mod database;
+pub mod faults;
+pub mod fno;
+pub mod indicators;
+pub mod market;
+pub mod orders;
+pub mod rate_limit;
+pub mod reply;
+pub mod routes;
+pub mod server;
+pub mod statements;
+pub mod strategies;
+pub mod telemetry;
+pub mod ticker;
+pub mod traffic;
+pub mod websocket;
+pub mod workers;
+
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+
+use backend_metrics::{Exporter, Metrics, exporter::TokenError};
+use tokio::{net::TcpListener, time};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    app::App,
+    auth::Auth,
+    cache::Cache,
+    config::Config,
+    database::{Database, Temporary},
+    faults::Faults,
+    market::Market,
+    rate_limit::RateLimits,
+    ticker::client::TickerClient,
+    workers::Workers,
+};
+
+/// How long what is under way may take to end when the backend stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the backend did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not of this machine.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// The database cannot be reached or used.
+    #[error("cannot use the database: {0}")]
+    Database(Box<dyn Error + Send + Sync>),
+    /// Redis cannot be reached.
+    #[error("cannot use Redis: {0}")]
+    Redis(Box<dyn Error + Send + Sync>),
+    /// The ticker service did not start.
+    #[error("cannot start the ticker service: {0}")]
+    Ticker(std::io::Error),
+    /// The token of the metrics is not one.
+    #[error("cannot use the metrics token: {0}")]
+    Token(#[from] TokenError),
+}
+
+/// A backend that runs.
+#[derive(Debug)]
+pub struct Backend {
+    app: Arc<App>,
+    address: SocketAddr,
+    server: TaskTracker,
+    background: TaskTracker,
+    traffic: TaskTracker,
+    traffic_stop: CancellationToken,
+    temporary: Option<Temporary>,
+}
+
+impl Backend {
+    /// Starts everything.
+    pub async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
+        let mut exporter = Exporter::new(metrics);
+        if let Some(token) = &config.metrics_token {
+            exporter = exporter.bearer_token(token)?;
+        }
+        // First of all, so that a port that is taken is known at once.
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| StartError::Listen(config.listen, error))?;
+        let address =
+            listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+        metrics.watch_tokio(&tokio::runtime::Handle::current());
+
+        let faults = Faults::new(&config.faults);
+        let stop = CancellationToken::new();
+        let background = TaskTracker::new();
+        let (database, temporary) = Database::open(config.database.as_ref(), metrics)
+            .await
+            .map_err(StartError::Database)?;
+        let cache =
+            Cache::open(config.redis, metrics, faults.clone()).await.map_err(StartError::Redis)?;
+        let ticker = ticker::server::start(faults.clone(), &background, stop.clone())
+            .await
+            .map_err(StartError::Ticker)?;
+        let app = Arc::new(App {
+            metrics,
+            faults: faults.clone(),
+            database: database.clone(),
+            cache,
+            market: Market::default(),
+            ticker: TickerClient::new(ticker, metrics),
+            auth: Auth::new(metrics),
+            limits: RateLimits::new(metrics),
+            workers: Workers::new(metrics),
+            stop: stop.clone(),
+        });
+
+        let until_stopped = |task: futures_util::future::BoxFuture<'static, ()>| {
+            background.spawn(stop.clone().run_until_cancelled_owned(task));
+        };
+        until_stopped(Box::pin(database.trouble(faults)));
+        until_stopped(Box::pin(ticker::feed::run(app.clone())));
+        background.spawn(workers::run(app.clone()));
+
+        let server = TaskTracker::new();
+        server.spawn(server::serve(app.clone(), listener, exporter));
+
+        let (traffic, traffic_stop) = (TaskTracker::new(), CancellationToken::new());
+        if config.traffic > 0 {
+            let run = traffic::run(app.clone(), address, config.traffic);
+            traffic.spawn(traffic_stop.clone().run_until_cancelled_owned(run));
+        }
+        tracing::info!(%address, "started");
+        Ok(Self { app, address, server, background, traffic, traffic_stop, temporary })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its parts.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Ends the traffic, then what is under way, then the rest; after ten seconds without waiting.
+    pub async fn stop(self) {
+        let in_order = async {
+            self.traffic_stop.cancel();
+            self.traffic.close();
+            self.traffic.wait().await;
+            // Connections end after their request, WebSockets with a close frame, workers after their task.
+            self.app.stop.cancel();
+            self.server.close();
+            self.server.wait().await;
+            self.background.close();
+            self.background.wait().await;
+            self.app.database.close().await;
+        };
+        match time::timeout(STOP_TIMEOUT, in_order).await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("stopped, though not everything had ended"),
+        }
+        drop(self.temporary);
+    }
+}

@@ -1,0 +1,35 @@
+//! Runs the backend until it is told to stop.
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+use reference_backend::{Backend, config::Config, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Ends the program by itself, with a line on what is wrong.
+    let config = Config::parse();
+    match run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("reference-backend: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    // At once, so that a signal while starting is not lost.
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let metrics = telemetry::metrics()?;
+    telemetry::start_log(metrics)?;
+    let backend = Backend::start(config, metrics).await?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    backend.stop().await;
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The HTTP server: connections, layers, and the way to a handler.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use backend_metrics::{
+    Exporter,
+    middleware::{Endpoint, MetricsLayer},
+};
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, time};
+use tower::{ServiceBuilder, service_fn};
+use tower_http::trace::TraceLayer;
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    faults::Fault,
+    reply::{Problem, Reply},
+    routes::{self, Call, Matched},
+};
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until the backend stops, then lets what is under way end.
+pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Exporter) {
+    let metrics = app.metrics;
+    let stop = app.stop.clone();
+    let service = ServiceBuilder::new()
+        // Before the layers, so that they know the endpoint when the request starts.
+        .map_request(routes::match_route)
+        // Around the metrics layer, which records within the request's span: so its trace id is at hand.
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_request(())
+                .on_response(())
+                .on_failure(()),
+        )
+        .layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]))
+        .service(service_fn(move |request| answer(app.clone(), exporter.clone(), request)));
+
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let connections = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, say. The connections that are open go on.
+                    tracing::error!(%error, "cannot accept a connection");
+                    time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => break,
+        };
+        // A tick shall not wait for the next one to be sent with it.
+        drop(stream.set_nodelay(true));
+        let service = TowerToHyperService::new(service.clone());
+        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = connections.watch(connection.into_owned());
+        // A client that goes away is recorded by the layer; there is no more to do about it.
+        tokio::spawn(connection);
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+/// The span of a request: its trace is the caller's, if the request says so.
+fn span<B>(request: &Request<B>) -> Span {
+    let endpoint = request.extensions().get().map_or("unmatched", Endpoint::as_str);
+    let parent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let trace_id = parent
+        .and_then(|value| value.split('-').nth(1))
+        .filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+    tracing::info_span!("request", method = %request.method(), endpoint, trace_id)
+}
+
+async fn answer(
+    app: Arc<App>,
+    exporter: Exporter,
+    request: Request<Incoming>,
+) -> Result<Reply, Infallible> {
+    if request.uri().path() == "/metrics" {
+        return Ok(exporter
+            .respond(&request)
+            .await?
+            .map(|body| body.map_err(Into::into).boxed_unsync()));
+    }
+    let metrics = app.metrics;
+    let reply = handle(app, request).await.unwrap_or_else(|problem| problem.answer(metrics));
+    tracing::info!(status = reply.status().as_u16(), "answered");
+    Ok(reply)
+}
+
+/// Passes a request on to its handler, if the caller may.
+async fn handle(app: Arc<App>, mut request: Request<Incoming>) -> Result<Reply, Problem> {
+    let endpoint = request.extensions().get::<Endpoint>().cloned();
+    let Some(matched) = request.extensions_mut().remove::<Matched>() else {
+        return Err(endpoint.map_or(Problem::NotFound("page"), |_| Problem::MethodNotAllowed));
+    };
+    let account = app.auth.account(request.headers(), matched.access).await?;
+    if !app.limits.allow(&account, matched.template) {
+        return Err(Problem::TooMany);
+    }
+    trouble(&app)?;
+    (matched.handler)(Call { app, request, account, matched }).await
+}
+
+/// Fails one request in ten while the faults are on.
+fn trouble(app: &App) -> Result<(), Problem> {
+    let one_in_ten = || rand::random_ratio(1, 10);
+    if app.faults.is_on(Fault::Errors) && one_in_ten() {
+        return Err(Problem::Internal("made on purpose".into()));
+    }
+    assert!(!(app.faults.is_on(Fault::Panics) && one_in_ten()), "made on purpose");
+    Ok(())
+}
