@@ -11,7 +11,7 @@ use backend_metrics::{
     subsystems::database::{QueryGuard, TransactionGuard},
 };
 use sqlx::{
-    Any, AnyConnection, AnyPool, Connection, Error, FromRow, SqlSafeStr,
+    Any, AnyConnection, AnyPool, Connection, Error, Executor, FromRow, SqlSafeStr,
     any::{AnyArguments, AnyPoolOptions, AnyRow},
     pool::PoolConnection,
     query::{Query, QueryAs},
@@ -31,6 +31,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Readers do not wait for the writer, and writers wait for each other.
+const SQLITE_SETTINGS: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;";
 
 /// A statement without rows.
 pub type Statement = Query<'static, Any, AnyArguments>;
@@ -62,32 +66,26 @@ impl Database {
             (_, Some(folder)) => Some(Cow::Owned(folder.path().join("backend.sqlite"))),
             _ => None,
         };
-        let mut options =
-            AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-        let (url, begin) = match (address, file) {
-            (Some(DatabaseAddress::Url(url)), _) => (url.clone(), "BEGIN"),
+        let (url, begin, settings) = match (address, file) {
+            (Some(DatabaseAddress::Url(url)), _) => (url.clone(), "BEGIN", ""),
             (_, file) => {
-                options = options.after_connect(|connection, _| {
-                    Box::pin(async move {
-                        // Readers and one writer at a time, and writers wait for each other.
-                        for pragma in [
-                            "PRAGMA journal_mode = WAL",
-                            "PRAGMA synchronous = NORMAL",
-                            "PRAGMA busy_timeout = 5000",
-                        ] {
-                            sqlx::query(pragma).execute(&mut *connection).await?;
-                        }
-                        Ok(())
-                    })
-                });
-                let path = file.unwrap_or_default();
+                let url = format!("sqlite://{}?mode=rwc", file.unwrap_or_default().display());
                 // A transaction that reads first could not become the writer later.
-                (format!("sqlite://{}?mode=rwc", path.display()), "BEGIN IMMEDIATE")
+                (url, "BEGIN IMMEDIATE", SQLITE_SETTINGS)
             }
         };
         // First by itself: the pool would try again until its timeout, and not say what is wrong.
-        time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(&url)).await??.close().await?;
-        let pool = options.connect(&url).await?;
+        let mut first = time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(&url)).await??;
+        first.execute(settings).await?;
+        first.close().await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { connection.execute(settings).await.map(drop) })
+            })
+            .connect(&url)
+            .await?;
         sqlx::migrate!().run(&pool).await?;
         // Read before every scrape, so the gauges cannot drift from the pool.
         let watched = pool.clone();
