@@ -11,6 +11,13 @@ use crate::{
     routes::Call,
 };
 
+/// The accounts that a new database is given.
+pub const DEMO: [&str; 12] = [
+    "A-01", "A-02", "A-03", "A-04", "A-05", "A-06", "A-07", "A-08", "A-09", "A-10", "A-11", "A-12",
+];
+/// The password of each of them. The API key of one is `demo-key-` and its id.
+pub const DEMO_PASSWORD: &str = "demo";
+
 /// An account as it is shown.
 #[derive(Clone, Debug, Deserialize, FromRow, Serialize)]
 pub struct Account {

@@ -1,6 +1,7 @@
 //! Analytics of futures and options.
 
 use crate::{
+    app::App,
     reply::{Problem, Reply},
     routes::Call,
 };
@@ -28,4 +29,9 @@ pub async fn moneyness(_call: Call) -> Result<Reply, Problem> {
 /// `POST /fo/greeks`
 pub async fn greeks(_call: Call) -> Result<Reply, Problem> {
     Err(Problem::NotFound("page"))
+}
+
+/// Asks the ticker service for the list of instruments, and keeps it in the market.
+pub async fn refresh_instruments(_app: &App) -> Result<(), Problem> {
+    Ok(())
 }

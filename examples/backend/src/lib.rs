@@ -126,6 +126,7 @@ impl Backend {
         };
         until_stopped(Box::pin(database.trouble(faults)));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
+        until_stopped(Box::pin(orders::run(app.clone())));
         background.spawn(workers::run(app.clone()));
 
         let server = TaskTracker::new();

@@ -1,6 +1,9 @@
 //! Orders: validated, placed, filled.
 
+use std::sync::Arc;
+
 use crate::{
+    app::App,
     reply::{Problem, Reply},
     routes::Call,
 };
@@ -33,4 +36,12 @@ pub async fn modify(_call: Call) -> Result<Reply, Problem> {
 /// `DELETE /orders/{id}`
 pub async fn cancel(_call: Call) -> Result<Reply, Problem> {
     Err(Problem::NotFound("page"))
+}
+
+/// Fills orders as the market reaches their prices, until the backend stops.
+pub async fn run(_app: Arc<App>) {}
+
+/// Ends the orders that nobody wants any more; gives how many.
+pub async fn expire_stale(_app: &App) -> Result<u64, Problem> {
+    Ok(0)
 }
