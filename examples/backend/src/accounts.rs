@@ -20,12 +20,14 @@ use crate::{
 pub const DEMO: [&str; 12] = [
     "A-01", "A-02", "A-03", "A-04", "A-05", "A-06", "A-07", "A-08", "A-09", "A-10", "A-11", "A-12",
 ];
-/// The password of each of them. The API key of one is `demo-key-` and its id.
+/// One more, that nobody trades with: locked, or with a session left behind, it is missed by none.
+pub const DEMO_IDLE: &str = "A-13";
+/// The password of each. The API key of one is `demo-key-` and its id.
 pub const DEMO_PASSWORD: &str = "demo";
-/// An API key of the first of them whose time is over.
+/// An API key whose time is over.
 pub const DEMO_EXPIRED_KEY: &str = "demo-key-expired";
 
-/// What each of them can lose: 50 lakh rupees.
+/// What each can lose: 50 lakh rupees.
 const DEMO_MARGIN_PAISE: i64 = 500_000_000;
 
 /// An account as it is shown.
@@ -41,10 +43,11 @@ pub struct Account {
 
 /// Gives the database the accounts above, unless it has them. Several instances may do so at once.
 pub async fn seed(database: &Database) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // One for all, as they have the same password anyway: a hash each would be a second more to start.
+    // One for all, as they have the same password anyway: a hash each would only slow the start.
     let password_hash = task::spawn_blocking(|| auth::hash_password(DEMO_PASSWORD)).await??;
     let mut transaction = database.begin("seed_accounts").await?;
-    for id in DEMO {
+    let accounts = || DEMO.into_iter().chain([DEMO_IDLE]);
+    for id in accounts() {
         let account = sqlx::query(
             "INSERT INTO accounts (id, name, password_hash, margin_paise) VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING",
@@ -55,9 +58,9 @@ pub async fn seed(database: &Database) -> Result<(), Box<dyn Error + Send + Sync
         .bind(DEMO_MARGIN_PAISE);
         transaction.insert(account).await?;
     }
-    let keys = DEMO.map(|id| (id, format!("demo-key-{id}"), i64::MAX));
-    let expired = (DEMO[0], DEMO_EXPIRED_KEY.to_owned(), 0);
-    for (id, key, expires_at) in keys.into_iter().chain([expired]) {
+    let keys = accounts().map(|id| (id, format!("demo-key-{id}"), i64::MAX));
+    let expired = (DEMO_IDLE, DEMO_EXPIRED_KEY.to_owned(), 0);
+    for (id, key, expires_at) in keys.chain([expired]) {
         let key = sqlx::query(
             "INSERT INTO api_keys (key_hash, account_id, expires_at) VALUES ($1, $2, $3) \
              ON CONFLICT DO NOTHING",
@@ -87,7 +90,7 @@ pub async fn show(call: Call) -> Result<Reply, Problem> {
 mod tests {
     use backend_metrics::Metrics;
 
-    use super::{DEMO, seed};
+    use super::{DEMO, DEMO_IDLE, seed};
     use crate::database::Database;
 
     #[tokio::test]
@@ -101,9 +104,9 @@ mod tests {
             .select(sqlx::query_as("SELECT id, margin_paise FROM accounts ORDER BY id"))
             .await
             .unwrap();
-        assert!(accounts.iter().map(|account| &account.0).eq(DEMO));
+        assert!(accounts.iter().map(|account| &account.0).eq(DEMO.iter().chain([&DEMO_IDLE])));
         assert_eq!(accounts[0].1, 7);
         let keys = sqlx::query_as("SELECT COUNT(*) FROM api_keys");
-        assert_eq!(database.select::<(i64,)>(keys).await.unwrap(), [(13,)]);
+        assert_eq!(database.select::<(i64,)>(keys).await.unwrap(), [(14,)]);
     }
 }
