@@ -104,6 +104,7 @@ impl Backend {
         let (database, temporary) = Database::open(config.database.as_ref(), metrics)
             .await
             .map_err(StartError::Database)?;
+        accounts::seed(&database).await.map_err(StartError::Database)?;
         let cache =
             Cache::open(config.redis, metrics, faults.clone()).await.map_err(StartError::Redis)?;
         let ticker = ticker::server::start(faults.clone(), &background, stop.clone())
@@ -113,10 +114,10 @@ impl Backend {
             metrics,
             faults: faults.clone(),
             database: database.clone(),
-            cache,
+            cache: cache.clone(),
             market: Market::default(),
             ticker: TickerClient::new(ticker, metrics),
-            auth: Auth::new(metrics),
+            auth: Auth::new(metrics, database.clone(), cache),
             limits: RateLimits::new(metrics),
             workers: Workers::new(metrics),
             stop: stop.clone(),
