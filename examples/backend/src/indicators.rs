@@ -72,7 +72,7 @@ impl Indicators {
         now: DateTime<Utc>,
     ) -> Result<f64, Problem> {
         if indicator == IndicatorType::Oi {
-            let tick = market.last(&instrument.symbol).ok_or(Problem::NotFound("tick yet"))?;
+            let tick = market.last(&instrument.symbol).ok_or(Problem::NotFound("tick"))?;
             return Ok(as_f64(tick.open_interest));
         }
         let InstrumentKind::Option { expiry, strike, call } = instrument.kind else {
@@ -190,7 +190,7 @@ mod tests {
         );
         test.assert_exposed(r#"indicator_cache_hit_rate{indicator_type="delta"} 0"#);
         let missing = test.value(IndicatorType::Oi, "C24100").await;
-        assert!(matches!(missing, Err(Problem::NotFound("tick yet"))), "{missing:?}");
+        assert!(matches!(missing, Err(Problem::NotFound("tick"))), "{missing:?}");
     }
 
     #[tokio::test]

@@ -31,8 +31,8 @@ use crate::{
     },
 };
 
-/// The interest that money bears without a risk, by year: about that of a treasury bill.
-const RATE: f64 = 0.065;
+/// The interest that money bears without a risk, by year.
+const RATE: f64 = 0.07;
 /// How long an answer with prices in it is kept.
 const PRICES_KEPT: Duration = Duration::from_secs(5);
 /// How long others are: open interest changes slowly, and so do the minutes of a series.
