@@ -4,8 +4,8 @@ use backend_metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::Auth, cache::Cache, database::Database, faults::Faults, market::Market,
-    rate_limit::RateLimits, ticker::client::TickerClient, workers::Workers,
+    auth::Auth, cache::Cache, database::Database, faults::Faults, indicators::Indicators,
+    market::Market, rate_limit::RateLimits, ticker::client::TickerClient, workers::Workers,
 };
 
 /// The parts of the backend. Each records into the one metrics instance.
@@ -21,6 +21,8 @@ pub struct App {
     pub cache: Cache,
     /// What the market did last.
     pub market: Market,
+    /// What follows from it.
+    pub indicators: Indicators,
     /// The service that knows the market.
     pub ticker: TickerClient,
     /// Who calls.
