@@ -44,6 +44,7 @@ use self::{
     market::Market,
     rate_limit::RateLimits,
     ticker::client::TickerClient,
+    websocket::Websockets,
     workers::Workers,
 };
 
@@ -117,6 +118,7 @@ impl Backend {
             ticker: TickerClient::new(ticker, metrics),
             auth: Auth::new(metrics),
             limits: RateLimits::new(metrics),
+            websockets: Websockets::new(background.clone(), stop.clone()),
             workers: Workers::new(metrics),
             stop: stop.clone(),
         });
@@ -127,6 +129,7 @@ impl Backend {
         until_stopped(Box::pin(database.trouble(faults)));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
+        until_stopped(Box::pin(websocket::hub::run(app.clone())));
         background.spawn(workers::run(app.clone()));
 
         let server = TaskTracker::new();
