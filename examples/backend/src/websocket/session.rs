@@ -378,18 +378,18 @@ mod tests {
         }
 
         /// The value of a series of the endpoint.
-        fn value(&self, family: &str, label: &str) -> f64 {
+        fn value(&self, family: &str, label: &str) -> usize {
             let series = format!("{family}{{endpoint=\"{STREAM}\"{label}}} ");
             let text = self.metrics.to_text();
             let line = text.lines().find_map(|line| line.strip_prefix(&series));
             line.unwrap_or_else(|| panic!("no {series}in\n{text}")).parse().unwrap()
         }
 
-        fn dropped(&self, reason: &str) -> f64 {
+        fn dropped(&self, reason: &str) -> usize {
             self.value("websocket_messages_dropped_total", &format!(",reason=\"{reason}\""))
         }
 
-        fn errors(&self, error_type: &str) -> f64 {
+        fn errors(&self, error_type: &str) -> usize {
             self.value("websocket_errors_total", &format!(",error_type=\"{error_type}\""))
         }
     }
@@ -402,20 +402,20 @@ mod tests {
         for profit in 0..1_000 {
             test.websockets.strategy_changed("A-01", "S-1", profit);
         }
-        assert_eq!(test.value("websocket_send_queue_depth", ""), QUEUE as f64);
-        assert_eq!(test.dropped("slow_consumer"), (1_000 - QUEUE) as f64);
+        assert_eq!(test.value("websocket_send_queue_depth", ""), QUEUE);
+        assert_eq!(test.dropped("slow_consumer"), 1_000 - QUEUE);
 
         (&mut test.session).await.unwrap();
         assert!(begin.elapsed() >= WRITE_TIMEOUT);
-        assert_eq!(test.errors("write_timeout"), 1.0);
+        assert_eq!(test.errors("write_timeout"), 1);
         let sent = ",message_type=\"strategy\"";
         let sent = test.value("websocket_messages_sent_total", sent);
-        assert_eq!(sent + test.dropped("closed"), QUEUE as f64);
+        assert_eq!(sent + test.dropped("closed"), QUEUE);
         for gauge in ["websocket_connections_active", "websocket_send_queue_depth"] {
-            assert_eq!(test.value(gauge, ""), 0.0, "{gauge}");
+            assert_eq!(test.value(gauge, ""), 0, "{gauge}");
         }
         let strategies = ",subscription_type=\"strategies\"";
-        assert_eq!(test.value("websocket_subscriptions_active", strategies), 0.0);
+        assert_eq!(test.value("websocket_subscriptions_active", strategies), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -428,11 +428,11 @@ mod tests {
             }
         });
         assert!(reading.await.is_err(), "closed though it answers");
-        assert_eq!(test.value("websocket_connections_active", ""), 1.0);
+        assert_eq!(test.value("websocket_connections_active", ""), 1);
 
         (&mut test.session).await.unwrap();
-        assert_eq!(test.errors("ping_timeout"), 1.0);
-        assert_eq!(test.value("websocket_connections_active", ""), 0.0);
+        assert_eq!(test.errors("ping_timeout"), 1);
+        assert_eq!(test.value("websocket_connections_active", ""), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -442,12 +442,12 @@ mod tests {
         for profit in 0..100 {
             test.websockets.strategy_changed("A-01", "S-1", profit);
         }
-        assert_eq!(test.value("websocket_send_queue_depth", ""), 100.0);
+        assert_eq!(test.value("websocket_send_queue_depth", ""), 100);
         for _ in 0..100 {
             test.client.next().await.unwrap().unwrap();
         }
-        assert_eq!(test.value("websocket_send_queue_depth", ""), 0.0);
-        assert_eq!(test.value("websocket_connections_active", ""), 1.0);
-        assert_eq!(test.value("websocket_message_latency_seconds_count", ""), 101.0);
+        assert_eq!(test.value("websocket_send_queue_depth", ""), 0);
+        assert_eq!(test.value("websocket_connections_active", ""), 1);
+        assert_eq!(test.value("websocket_message_latency_seconds_count", ""), 101);
     }
 }
