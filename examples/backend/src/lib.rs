@@ -46,6 +46,7 @@ use self::{
     rate_limit::RateLimits,
     ticker::client::TickerClient,
     traffic::Tally,
+    websocket::Websockets,
     workers::Workers,
 };
 
@@ -121,6 +122,7 @@ impl Backend {
             ticker: TickerClient::new(ticker, metrics),
             auth: Auth::new(metrics, database.clone(), cache),
             limits: RateLimits::new(metrics),
+            websockets: Websockets::new(background.clone(), stop.clone()),
             workers: Workers::new(metrics),
             stop: stop.clone(),
         });
@@ -131,6 +133,7 @@ impl Backend {
         until_stopped(Box::pin(database.trouble(faults)));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
+        until_stopped(Box::pin(websocket::hub::run(app.clone())));
         background.spawn(workers::run(app.clone()));
 
         let server = TaskTracker::new();

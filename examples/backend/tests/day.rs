@@ -50,7 +50,9 @@ impl Day {
         let text = str::from_utf8(&body).expect("it is text");
         let exposition = parse(text, Format::Text).unwrap_or_else(|broken| panic!("{broken:?}"));
         for family in &exposition.families {
-            let moved = |value: &str| value.parse::<f64>().is_ok_and(|value| value != 0.0 && !value.is_nan());
+            let moved = |value: &str| {
+                value.parse::<f64>().is_ok_and(|value| value != 0.0 && !value.is_nan())
+            };
             if family.samples.iter().any(|sample| moved(&sample.value)) {
                 self.moved.insert(family.name.clone());
             }
@@ -141,7 +143,9 @@ async fn a_healthy_day_moves_every_family_and_adds_up() {
     // Of clients that hung up the backend may have noticed, or answered before it did.
     for (endpoint, count) in &tally.unanswered {
         let mut left = *count;
-        for ((method, _, status), scraped) in scraped.iter().filter(|((_, of, _), _)| of == endpoint) {
+        for ((method, _, status), scraped) in
+            scraped.iter().filter(|((_, of, _), _)| of == endpoint)
+        {
             let key = (method.clone(), (*endpoint).to_owned(), status.clone());
             let more = scraped.saturating_sub(seen.get(&key).copied().unwrap_or(0)).min(left);
             if more > 0 {
@@ -182,7 +186,11 @@ async fn a_healthy_day_moves_every_family_and_adds_up() {
 
     // Memory is flat once everything is warm.
     let (half, end) = (memory[memory.len() / 2], memory[memory.len() - 1]);
-    println!("resident: {:.1} MiB at half time, {:.1} at the end", half / 1048576.0, end / 1048576.0);
+    println!(
+        "resident: {:.1} MiB at half time, {:.1} at the end",
+        half / 1048576.0,
+        end / 1048576.0
+    );
     assert!(end < half * 1.1, "{half} {end}");
 
     backend.stop().await;
