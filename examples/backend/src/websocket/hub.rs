@@ -19,7 +19,7 @@ use super::{
     protocol::{Outgoing, Topic},
     session::Outbox,
 };
-use crate::{app::App, reply::Problem};
+use crate::{app::App, indicators};
 
 /// How often indicators are calculated.
 const INDICATORS_EVERY: Duration = Duration::from_secs(1);
@@ -112,7 +112,7 @@ pub fn run(app: Arc<App>) -> impl Future<Output = ()> + Send {
 
 /// Calculates an indicator once for all who listen.
 async fn publish_indicator(app: &App, indicator: IndicatorType, symbol: String) {
-    let message = match calculate(app, indicator, &symbol).await {
+    let message = match indicators::calculate(app, indicator, &symbol).await {
         Ok(value) => {
             let body = json!({ "indicator": indicator.as_str(), "symbol": symbol, "value": value });
             Outgoing::new("indicator", &body)
@@ -123,15 +123,4 @@ async fn publish_indicator(app: &App, indicator: IndicatorType, symbol: String) 
         }
     };
     app.websockets.hub.publish(&Topic::Indicator(indicator, symbol), || message);
-}
-
-/// What the last tick says by itself.
-#[expect(clippy::unused_async, reason = "calculations ask the ticker service")]
-#[expect(clippy::cast_precision_loss, reason = "no instrument has so many contracts")]
-async fn calculate(app: &App, indicator: IndicatorType, symbol: &str) -> Result<f64, Problem> {
-    let tick = app.market.last(symbol).ok_or(Problem::NotFound("instrument"))?;
-    match indicator {
-        IndicatorType::Oi => Ok(tick.open_interest as f64),
-        _ => Err(Problem::NotFound("indicator")),
-    }
 }

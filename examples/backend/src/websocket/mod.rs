@@ -31,6 +31,8 @@ use crate::{
 
 /// The most connections at a time.
 const CONNECTIONS: usize = 3_000;
+/// When a client that found no place may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// The largest message that a client may send, in bytes.
 const LARGEST_MESSAGE: usize = 64 * 1024;
 /// What is read at a time, in bytes. Requests are short; without this every connection would hold 128 KiB.
@@ -80,7 +82,9 @@ fn open(mut call: Call, select: Select) -> Result<Reply, Problem> {
     // Dropped on the way to its session, it is a connection that was rejected.
     let handshake = call.app.metrics.start_websocket_handshake(call.matched.template);
     let websockets = Arc::clone(&call.app.websockets);
-    let place = Arc::clone(&websockets.places).try_acquire_owned().map_err(|_| Problem::TooMany)?;
+    let place = Arc::clone(&websockets.places)
+        .try_acquire_owned()
+        .map_err(|_| Problem::TooMany(RETRY_AFTER))?;
     let (reply, upgrade) = hyper_tungstenite::upgrade(&mut call.request, Some(config()))
         .map_err(|error| Problem::BadRequest(error.to_string()))?;
     let tasks = websockets.tasks.clone();
