@@ -4,7 +4,7 @@ use backend_metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::Auth, cache::Cache, database::Database, faults::Faults, market::Market,
+    auth::Auth, cache::Cache, database::Database, faults::Faults, market::Market, orders::Orders,
     rate_limit::RateLimits, ticker::client::TickerClient, workers::Workers,
 };
 
@@ -21,6 +21,8 @@ pub struct App {
     pub cache: Cache,
     /// What the market did last.
     pub market: Market,
+    /// The orders that are open.
+    pub orders: Orders,
     /// The service that knows the market.
     pub ticker: TickerClient,
     /// Who calls.
