@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Auth, cache::Cache, database::Database, faults::Faults, indicators::Indicators,
-    market::Market, rate_limit::RateLimits, ticker::client::TickerClient, websocket::Websockets,
-    workers::Workers,
+    market::Market, orders::Orders, rate_limit::RateLimits, ticker::client::TickerClient,
+    websocket::Websockets, workers::Workers,
 };
 
 /// The parts of the backend. Each records into the one metrics instance.
@@ -26,6 +26,8 @@ pub struct App {
     pub market: Market,
     /// What follows from it.
     pub indicators: Indicators,
+    /// The orders that are open.
+    pub orders: Orders,
     /// The service that knows the market.
     pub ticker: TickerClient,
     /// Who calls.
