@@ -167,11 +167,15 @@ pub async fn create(mut call: Call) -> Result<Reply, Problem> {
         pnl_paise: 0,
     };
     let app = &*call.app;
-    let positions = instruments
-        .into_iter()
-        .map(|position| position.enter(&app.market, &strategy.id))
-        .collect::<Result<Vec<_>, _>>()?;
-    recorded(app.metrics, StrategyOperation::Create, insert(app, &strategy, &positions)).await?;
+    let work = async {
+        let positions = instruments
+            .into_iter()
+            .map(|position| position.enter(&app.market, &strategy.id))
+            .collect::<Result<Vec<_>, _>>()?;
+        insert(app, &strategy, &positions).await?;
+        Ok(positions)
+    };
+    let positions = recorded(app.metrics, StrategyOperation::Create, work).await?;
     for _ in &positions {
         app.metrics.track_strategy_signal(StrategySignal::Entry);
     }
