@@ -31,7 +31,7 @@ pub mod workers;
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use backend_metrics::{Exporter, Metrics, exporter::TokenError};
-use tokio::{net::TcpListener, time};
+use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -41,9 +41,12 @@ use self::{
     config::Config,
     database::{Database, Temporary},
     faults::Faults,
+    indicators::Indicators,
     market::Market,
     rate_limit::RateLimits,
     ticker::client::TickerClient,
+    traffic::Tally,
+    websocket::Websockets,
     workers::Workers,
 };
 
@@ -77,7 +80,7 @@ pub struct Backend {
     address: SocketAddr,
     server: TaskTracker,
     background: TaskTracker,
-    traffic: TaskTracker,
+    traffic: Option<JoinHandle<Tally>>,
     traffic_stop: CancellationToken,
     temporary: Option<Temporary>,
 }
@@ -103,6 +106,7 @@ impl Backend {
         let (database, temporary) = Database::open(config.database.as_ref(), metrics)
             .await
             .map_err(StartError::Database)?;
+        accounts::seed(&database).await.map_err(StartError::Database)?;
         let cache =
             Cache::open(config.redis, metrics, faults.clone()).await.map_err(StartError::Redis)?;
         let ticker = ticker::server::start(faults.clone(), &background, stop.clone())
@@ -112,11 +116,13 @@ impl Backend {
             metrics,
             faults: faults.clone(),
             database: database.clone(),
-            cache,
+            cache: cache.clone(),
             market: Market::default(),
+            indicators: Indicators::new(metrics),
             ticker: TickerClient::new(ticker, metrics),
-            auth: Auth::new(metrics),
+            auth: Auth::new(metrics, database.clone(), cache),
             limits: RateLimits::new(metrics),
+            websockets: Websockets::new(background.clone(), stop.clone()),
             workers: Workers::new(metrics),
             stop: stop.clone(),
         });
@@ -128,16 +134,16 @@ impl Backend {
         until_stopped(Box::pin(database.trouble(faults)));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
+        until_stopped(Box::pin(websocket::hub::run(app.clone())));
         background.spawn(workers::run(app.clone()));
 
         let server = TaskTracker::new();
         server.spawn(server::serve(app.clone(), listener, exporter));
 
-        let (traffic, traffic_stop) = (TaskTracker::new(), CancellationToken::new());
-        if config.traffic > 0 {
-            let run = traffic::run(app.clone(), address, config.traffic);
-            traffic.spawn(traffic_stop.clone().run_until_cancelled_owned(run));
-        }
+        let traffic_stop = CancellationToken::new();
+        let traffic = (config.traffic > 0).then(|| {
+            tokio::spawn(traffic::run(app.clone(), address, config.traffic, traffic_stop.clone()))
+        });
         tracing::info!(%address, "started");
         Ok(Self { app, address, server, background, traffic, traffic_stop, temporary })
     }
@@ -154,12 +160,19 @@ impl Backend {
         &self.app
     }
 
+    /// Ends the traffic, after the answers under way; gives what its clients saw.
+    pub async fn stop_traffic(&mut self) -> Tally {
+        self.traffic_stop.cancel();
+        match self.traffic.take() {
+            Some(traffic) => traffic.await.unwrap_or_default(),
+            None => Tally::default(),
+        }
+    }
+
     /// Ends the traffic, then what is under way, then the rest; after ten seconds without waiting.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         let in_order = async {
-            self.traffic_stop.cancel();
-            self.traffic.close();
-            self.traffic.wait().await;
+            self.stop_traffic().await;
             // Connections end after their request, WebSockets with a close frame, workers after their task.
             self.app.stop.cancel();
             self.server.close();
