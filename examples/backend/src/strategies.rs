@@ -11,7 +11,7 @@ use backend_metrics::{
 };
 use chrono::Utc;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ use crate::{
 const LARGEST_QUANTITY: u64 = 1_000_000;
 /// The highest price, in paise: a million rupees.
 const HIGHEST_PRICE: i64 = 100_000_000;
+/// The most that a strategy may be allowed to lose, in paise: a trillion rupees.
+const LARGEST_LOSS: i64 = 100_000_000_000_000;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 100;
 
@@ -71,6 +73,7 @@ struct Position {
 struct Settings {
     name: String,
     /// The loss at which to get out.
+    #[serde(rename = "stop_loss_rupees", deserialize_with = "read_rupees")]
     stop_loss_paise: i64,
 }
 
@@ -79,8 +82,8 @@ impl Settings {
         if self.name.is_empty() || self.name.len() > LONGEST_NAME {
             return Err(Problem::Refused("the name is empty or too long".to_owned()));
         }
-        if self.stop_loss_paise <= 0 {
-            return Err(Problem::Refused("the stop loss is not positive".to_owned()));
+        if !(1..=LARGEST_LOSS).contains(&self.stop_loss_paise) {
+            return Err(Problem::Refused("the stop loss is not possible".to_owned()));
         }
         Ok(())
     }
@@ -98,8 +101,9 @@ struct NewStrategy {
 struct NewPosition {
     instrument: String,
     quantity: i64,
-    /// What was paid, for a position that was held before; otherwise the last price.
-    entry_price_paise: Option<i64>,
+    /// What was paid, in rupees from outside, for a position that was held before; otherwise the last price.
+    #[serde(default, rename = "price", deserialize_with = "read_price")]
+    price_paise: Option<i64>,
 }
 
 impl NewPosition {
@@ -116,7 +120,7 @@ impl NewPosition {
             return Err(refused("the quantity is not in whole lots"));
         }
         let price = self
-            .entry_price_paise
+            .price_paise
             .or_else(|| last_price(market, &self.instrument))
             .ok_or_else(|| refused("no price yet"))?;
         if !(1..=HIGHEST_PRICE).contains(&price) {
@@ -477,6 +481,7 @@ async fn store(app: &App, changes: Vec<(i64, &mut Strategy)>) -> Result<(), Prob
     for (pnl, strategy) in stored {
         let before = strategy.clone();
         strategy.pnl_paise = pnl;
+        app.websockets.strategy_changed(&strategy.account_id, &strategy.id, pnl);
         note_stop_loss(app.metrics, &before, strategy);
     }
     Ok(())
@@ -509,10 +514,22 @@ fn is_gone(market: &Market, instrument: &str) -> bool {
     market.instrument(instrument).is_none() && !market.instruments().is_empty()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and prices are far lower")]
 fn last_price(market: &Market, instrument: &str) -> Option<i64> {
-    let price = (market.last(instrument)?.price * 100.0).round() as i64;
+    let price = paise(market.last(instrument)?.price);
     (1..=HIGHEST_PRICE).contains(&price).then_some(price)
+}
+
+fn read_rupees<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    f64::deserialize(from).map(paise)
+}
+
+fn read_price<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.map(paise))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, beyond every limit")]
+fn paise(rupees: f64) -> i64 {
+    (rupees * 100.0).round() as i64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "amounts are under 2^53 paise")]
@@ -729,9 +746,9 @@ mod tests {
         let market = Market::default();
         market.set_instruments(vec![instrument("TEST-A"), instrument("TEST-B")]);
         set_price(&market, "TEST-A", 100.25);
-        let enter = |instrument: &str, quantity, entry_price_paise| {
+        let enter = |instrument: &str, quantity, price_paise| {
             let instrument = instrument.to_owned();
-            let position = NewPosition { instrument, quantity, entry_price_paise };
+            let position = NewPosition { instrument, quantity, price_paise };
             position.enter(&market, "1").map(|position| position.entry_price_paise)
         };
         assert_eq!(enter("TEST-A", -50, None).unwrap(), 10_025);

@@ -129,8 +129,7 @@ async fn schedule(app: &App) {
 }
 
 async fn perform(app: &App, work: Work) -> Result<(), Problem> {
-    let one_in_ten = || rand::random_ratio(1, 10);
-    assert!(!(app.faults.is_on(Fault::Panics) && one_in_ten()), "made on purpose");
+    assert!(!app.faults.strikes(Fault::Panics), "a panic on purpose");
     match work {
         Work::MarkToMarket(account) => strategies::mark_account(app, &account).await,
         Work::CleanUpOrders => {
@@ -311,7 +310,7 @@ mod tests {
         let (metrics, _) = metrics();
         let worker = Worker::new("test", metrics);
         worker.queue.push(Work::CleanUpOrders);
-        work_off(worker, |_| async { panic!("made on purpose") }).await;
+        work_off(worker, |_| async { panic!("a panic on purpose") }).await;
         check(
             metrics,
             &[
