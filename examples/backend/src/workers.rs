@@ -39,7 +39,7 @@ pub enum Work {
     MarkToMarket(String),
     /// Ends the orders that nobody wants any more.
     CleanUpOrders,
-    /// Learns of new instruments and forgets old sessions.
+    /// Learns of new instruments and forgets old sessions and callers.
     KeepHouse,
 }
 
@@ -138,6 +138,7 @@ async fn perform(app: &App, work: Work) -> Result<(), Problem> {
             Ok(())
         }
         Work::KeepHouse => {
+            app.limits.tidy();
             let sessions = app.auth.end_expired_sessions();
             tracing::debug!(sessions, "ended expired sessions");
             fno::refresh_instruments(app).await
