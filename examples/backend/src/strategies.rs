@@ -616,10 +616,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(app: &App, expected: &[&str]) {
-        let text = app.metrics.to_text();
-        for line in expected {
-            assert!(text.lines().any(|found| found == *line), "{line}\n{text}");
+    fn check(app: &App, expected: &[(&str, f64)]) {
+        for (series, expected) in expected {
+            assert_eq!(app.metrics.value(series), Some(*expected), "{series}");
         }
     }
 
@@ -636,10 +635,10 @@ mod tests {
         check(
             app,
             &[
-                r#"strategies_total{account_id="T-1"} 2"#,
-                r#"strategy_instruments_total{account_id="T-1"} 2"#,
-                r#"strategy_pnl_total{account_id="T-1"} 93.75"#,
-                r#"strategy_m2m_calculations_total{status="success"} 1"#,
+                (r#"strategies_total{account_id="T-1"}"#, 2.0),
+                (r#"strategy_instruments_total{account_id="T-1"}"#, 2.0),
+                (r#"strategy_pnl_total{account_id="T-1"}"#, 93.75),
+                (r#"strategy_m2m_calculations_total{status="success"}"#, 1.0),
             ],
         );
         assert_eq!(accounts(app).await.unwrap(), BTreeSet::from([ACCOUNT.to_owned()]));
@@ -651,7 +650,7 @@ mod tests {
         let app = backend.app();
         add(app, "1", &[]).await;
         mark_account(app, ACCOUNT).await.unwrap();
-        check(app, &[r#"strategies_total{account_id="T-1"} 1"#]);
+        check(app, &[(r#"strategies_total{account_id="T-1"}"#, 1.0)]);
         app.database.delete(sqlx::query("DELETE FROM strategies")).await.unwrap();
         mark_account(app, ACCOUNT).await.unwrap();
         assert!(!app.metrics.to_text().contains(ACCOUNT));
@@ -670,8 +669,8 @@ mod tests {
         check(
             app,
             &[
-                "strategy_stop_losses_triggered_total 2",
-                r#"strategy_signals_total{signal="exit"} 2"#,
+                ("strategy_stop_losses_triggered_total", 2.0),
+                (r#"strategy_signals_total{signal="exit"}"#, 2.0),
             ],
         );
     }
@@ -684,7 +683,7 @@ mod tests {
         let mut other = one.clone();
         store(app, vec![(-150_000, &mut one)]).await.unwrap();
         store(app, vec![(-150_000, &mut other)]).await.unwrap();
-        check(app, &["strategy_stop_losses_triggered_total 1"]);
+        check(app, &[("strategy_stop_losses_triggered_total", 1.0)]);
     }
 
     #[tokio::test]
@@ -699,8 +698,8 @@ mod tests {
         check(
             app,
             &[
-                r#"strategy_m2m_calculations_total{status="error"} 1"#,
-                r#"strategy_pnl_total{account_id="T-1"} 50"#,
+                (r#"strategy_m2m_calculations_total{status="error"}"#, 1.0),
+                (r#"strategy_pnl_total{account_id="T-1"}"#, 50.0),
             ],
         );
         // It expires, and has won nothing and lost nothing.
@@ -738,7 +737,7 @@ mod tests {
         strategy.created_at -= DAY_MILLIS;
         insert(app, &strategy, &[]).await.unwrap();
         resume(app).await.unwrap();
-        check(app, &["total_strategies_created_today 1"]);
+        check(app, &[("total_strategies_created_today", 1.0)]);
     }
 
     #[test]

@@ -278,10 +278,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(metrics: Metrics, expected: &[&str]) {
-        let text = metrics.to_text();
-        for line in expected {
-            assert!(text.lines().any(|found| found == *line), "{line}\n{text}");
+    fn check(metrics: Metrics, expected: &[(&str, f64)]) {
+        for (series, expected) in expected {
+            assert_eq!(metrics.value(series), Some(*expected), "{series}");
         }
     }
 
@@ -315,11 +314,11 @@ mod tests {
         check(
             metrics,
             &[
-                r#"worker_panics_total{worker_type="test"} 1"#,
-                r#"worker_tasks_total{worker_type="test",status="error"} 1"#,
-                r#"worker_tasks_total{worker_type="test",status="success"} 1"#,
-                r#"worker_tasks_active{worker_type="test"} 0"#,
-                r#"worker_queue_depth{worker_type="test"} 0"#,
+                (r#"worker_panics_total{worker_type="test"}"#, 1.0),
+                (r#"worker_tasks_total{worker_type="test",status="error"}"#, 1.0),
+                (r#"worker_tasks_total{worker_type="test",status="success"}"#, 1.0),
+                (r#"worker_tasks_active{worker_type="test"}"#, 0.0),
+                (r#"worker_queue_depth{worker_type="test"}"#, 0.0),
             ],
         );
     }
@@ -338,10 +337,10 @@ mod tests {
         check(
             metrics,
             &[
-                r#"worker_task_retries_total{worker_type="test"} 2"#,
-                r#"worker_tasks_total{worker_type="test",status="error"} 2"#,
-                r#"worker_tasks_total{worker_type="test",status="success"} 2"#,
-                r#"worker_task_wait_duration_seconds_count{worker_type="test"} 2"#,
+                (r#"worker_task_retries_total{worker_type="test"}"#, 2.0),
+                (r#"worker_tasks_total{worker_type="test",status="error"}"#, 2.0),
+                (r#"worker_tasks_total{worker_type="test",status="success"}"#, 2.0),
+                (r#"worker_task_wait_duration_seconds_count{worker_type="test"}"#, 2.0),
             ],
         );
         assert!(!metrics.to_text().contains("worker_job"));
@@ -364,9 +363,9 @@ mod tests {
         check(
             metrics,
             &[
-                r#"worker_task_retries_total{worker_type="test"} 2"#,
-                r#"worker_tasks_total{worker_type="test",status="error"} 4"#,
-                r#"application_errors_total{error_type="worker_job",severity="error"} 2"#,
+                (r#"worker_task_retries_total{worker_type="test"}"#, 2.0),
+                (r#"worker_tasks_total{worker_type="test",status="error"}"#, 4.0),
+                (r#"application_errors_total{error_type="worker_job",severity="error"}"#, 2.0),
             ],
         );
     }
@@ -375,18 +374,18 @@ mod tests {
     async fn the_depth_and_the_wait_are_those_of_the_queue() {
         let (metrics, clock) = metrics();
         let worker = Worker::new("test", metrics);
-        check(metrics, &[r#"worker_queue_depth{worker_type="test"} 0"#]);
+        check(metrics, &[(r#"worker_queue_depth{worker_type="test"}"#, 0.0)]);
         for _ in 0..3 {
             worker.queue.push(Work::CleanUpOrders);
         }
-        check(metrics, &[r#"worker_queue_depth{worker_type="test"} 3"#]);
+        check(metrics, &[(r#"worker_queue_depth{worker_type="test"}"#, 3.0)]);
         clock.advance(Duration::from_secs(2));
         work_off(worker, |_| async { Ok(()) }).await;
         check(
             metrics,
             &[
-                r#"worker_queue_depth{worker_type="test"} 0"#,
-                r#"worker_task_wait_duration_seconds_sum{worker_type="test"} 6"#,
+                (r#"worker_queue_depth{worker_type="test"}"#, 0.0),
+                (r#"worker_task_wait_duration_seconds_sum{worker_type="test"}"#, 6.0),
             ],
         );
     }
@@ -401,8 +400,11 @@ mod tests {
         check(
             metrics,
             &[
-                r#"worker_queue_depth{worker_type="test"} 256"#,
-                r#"application_errors_total{error_type="worker_queue_full",severity="error"} 1"#,
+                (r#"worker_queue_depth{worker_type="test"}"#, 256.0),
+                (
+                    r#"application_errors_total{error_type="worker_queue_full",severity="error"}"#,
+                    1.0,
+                ),
             ],
         );
     }
@@ -418,7 +420,7 @@ mod tests {
         for pusher in pushers.collect::<Vec<_>>() {
             pusher.await.unwrap();
         }
-        check(metrics, &[r#"worker_queue_depth{worker_type="test"} 160"#]);
+        check(metrics, &[(r#"worker_queue_depth{worker_type="test"}"#, 160.0)]);
     }
 
     #[tokio::test]
@@ -440,7 +442,7 @@ mod tests {
             }
         }));
         begun.notified().await;
-        check(metrics, &[r#"worker_queue_depth{worker_type="test"} 2"#]);
+        check(metrics, &[(r#"worker_queue_depth{worker_type="test"}"#, 2.0)]);
         stop.cancel();
         go_on.notify_one();
         working.await.unwrap();
@@ -448,9 +450,9 @@ mod tests {
         check(
             metrics,
             &[
-                r#"worker_queue_depth{worker_type="test"} 0"#,
-                r#"worker_tasks_total{worker_type="test",status="success"} 1"#,
-                r#"worker_tasks_total{worker_type="test",status="cancelled"} 0"#,
+                (r#"worker_queue_depth{worker_type="test"}"#, 0.0),
+                (r#"worker_tasks_total{worker_type="test",status="success"}"#, 1.0),
+                (r#"worker_tasks_total{worker_type="test",status="cancelled"}"#, 0.0),
             ],
         );
     }
