@@ -28,8 +28,10 @@ pub enum Fault {
     SlowClients,
     /// A tenth of the requests ends in an internal error
     Errors,
-    /// A tenth of the requests and of the tasks of workers panics
+    /// A tenth of the requests panics
     Panics,
+    /// A tenth of the jobs of workers panics
+    WorkerPanics,
 }
 
 const OFF: u8 = 0;
@@ -39,7 +41,7 @@ const ONCE: u8 = 2;
 /// Which faults are on.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    states: Arc<[AtomicU8; 7]>,
+    states: Arc<[AtomicU8; 8]>,
 }
 
 impl Faults {

@@ -129,7 +129,7 @@ async fn schedule(app: &App) {
 }
 
 async fn perform(app: &App, work: Work) -> Result<(), Problem> {
-    assert!(!app.faults.strikes(Fault::Panics), "a panic on purpose");
+    assert!(!app.faults.strikes(Fault::WorkerPanics), "a panic on purpose");
     match work {
         Work::MarkToMarket(account) => strategies::mark_account(app, &account).await,
         Work::CleanUpOrders => {

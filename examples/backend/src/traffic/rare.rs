@@ -10,7 +10,7 @@ use super::{
     client::{Client, Credentials},
     day::Trader,
 };
-use crate::{accounts, app::App, faults::Fault};
+use crate::{accounts, app::App, faults::Fault, workers::Work};
 
 /// Everything of this page, in turn; then nothing more.
 ///
@@ -31,12 +31,17 @@ pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
     // whoever takes them all waits in vain.
     faults.hold(Fault::Database, Duration::from_millis(900)).await;
     pause(5).await;
-    // Long enough to open the circuit breaker, which then tries again by itself.
-    faults.hold(Fault::Ticker, Duration::from_secs(5)).await;
+    // Long enough to open the circuit breaker, which then tries again by itself. Housekeeping that falls into
+    // it is tried again as well.
+    tokio::join!(faults.hold(Fault::Ticker, Duration::from_secs(5)), async {
+        pause(1).await;
+        app.workers.enqueue(Work::KeepHouse);
+    });
     pause(5).await;
     faults.hold(Fault::SlowClients, Duration::from_secs(15)).await;
     pause(25).await;
-    // A bug that one request in two thousand meets.
+    // A bug that one job meets, and one request in two thousand.
+    faults.once(Fault::WorkerPanics);
     faults.once(Fault::Panics);
 }
 
