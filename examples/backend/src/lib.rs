@@ -103,8 +103,9 @@ impl Backend {
         let (database, temporary) = Database::open(config.database.as_ref(), metrics)
             .await
             .map_err(StartError::Database)?;
-        let cache =
-            Cache::open(config.redis, metrics, faults.clone()).await.map_err(StartError::Redis)?;
+        let cache = Cache::open(config.redis.as_deref(), metrics, faults.clone())
+            .await
+            .map_err(StartError::Redis)?;
         let ticker = ticker::server::start(faults.clone(), &background, stop.clone())
             .await
             .map_err(StartError::Ticker)?;
@@ -112,7 +113,7 @@ impl Backend {
             metrics,
             faults: faults.clone(),
             database: database.clone(),
-            cache,
+            cache: cache.clone(),
             market: Market::default(),
             ticker: TickerClient::new(ticker, metrics),
             auth: Auth::new(metrics),
@@ -125,6 +126,7 @@ impl Backend {
             background.spawn(stop.clone().run_until_cancelled_owned(task));
         };
         until_stopped(Box::pin(database.trouble(faults)));
+        until_stopped(Box::pin(cache.watch()));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
         background.spawn(workers::run(app.clone()));
