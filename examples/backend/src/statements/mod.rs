@@ -26,8 +26,8 @@ pub const CSV: &str = "text/csv";
 pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// The largest file.
 const LARGEST_FILE: usize = 5 * 1024 * 1024;
-/// How long sums are kept. An upload makes new ones.
-const KEEP_SUMS: Duration = Duration::from_hours(1);
+/// How long sums are kept, unless an upload makes new ones.
+const KEEP_SUMS: Duration = Duration::from_mins(10);
 
 /// What the transactions of a category come to.
 #[derive(Clone, Debug, Deserialize, FromRow, PartialEq, Serialize)]
