@@ -53,17 +53,10 @@ mod tests {
         (metrics, clock)
     }
 
-    /// The value of a series as it is exposed, given with all of its labels in their order.
-    fn value(metrics: Metrics, series: &str) -> Option<f64> {
-        let text = metrics.to_text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
-        Some(value.parse().unwrap())
-    }
-
     #[track_caller]
     fn check(metrics: Metrics, expected: &[(&str, f64)]) {
         for (series, expected) in expected {
-            assert_eq!(value(metrics, series), Some(*expected), "{series}");
+            assert_eq!(metrics.value(series), Some(*expected), "{series}");
         }
     }
 
@@ -81,7 +74,7 @@ mod tests {
             ],
         );
         // A histogram is absent before its first observation.
-        assert_eq!(value(metrics, r#"database_rows_returned_sum{query_type="insert"}"#), None);
+        assert_eq!(metrics.value(r#"database_rows_returned_sum{query_type="insert"}"#), None);
     }
 
     #[tokio::test]

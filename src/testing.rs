@@ -17,12 +17,7 @@ impl Fixture {
 
     /// The value of one exposed series, given with its labels.
     pub(crate) fn series(&self, series: &str) -> Option<f64> {
-        let text = self.metrics.to_text();
-        let mut lines =
-            text.lines().filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        let value = lines.next()?.parse().unwrap();
-        assert_eq!(lines.next(), None, "{series} is exposed twice");
-        Some(value)
+        self.metrics.value(series)
     }
 
     /// Asserts the values of exposed series.

@@ -41,4 +41,25 @@ impl Metrics {
     pub fn to_text(self) -> String {
         self.encode(Format::Text)
     }
+
+    /// The value of one series, for tests; none if it is not exposed.
+    ///
+    /// The series is given as it is exposed: all of its labels in their order, and the bounds of buckets as
+    /// `0.5`, `1.0`, `1e+06` and `+Inf`. Everything is encoded for it, so it is not for the service itself.
+    ///
+    /// ```
+    /// use backend_metrics::{Metrics, labels::QueryType};
+    ///
+    /// let metrics = Metrics::new();
+    /// drop(metrics.start_database_query(QueryType::Select));
+    /// let series = r#"database_queries_total{query_type="select",status="cancelled"}"#;
+    /// assert_eq!(metrics.value(series), Some(1.0));
+    /// // A histogram is exposed from its first observation on.
+    /// assert_eq!(metrics.value(r#"database_rows_returned_count{query_type="select"}"#), None);
+    /// ```
+    #[must_use]
+    pub fn value(self, series: &str) -> Option<f64> {
+        let text = self.to_text();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
 }

@@ -43,7 +43,8 @@ pub(crate) fn post(server: SocketAddr, target: &str, body: &str) -> io::Result<R
     send(server, "POST", target, &[("Content-Length", &length)], body)
 }
 
-fn send(
+/// Sends a request and reads the answer to its end.
+pub(crate) fn send(
     server: SocketAddr,
     method: &str,
     target: &str,

@@ -28,7 +28,14 @@ impl Process {
     /// Interrupts the process, as Ctrl-C does.
     #[track_caller]
     pub(crate) fn interrupt(&self) {
-        let kill = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        self.signal("INT");
+    }
+
+    /// Sends the process a signal, by its name.
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let kill =
+            Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();
         assert!(kill.expect("`kill` starts").success());
     }
 

@@ -36,6 +36,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_SETTINGS: &str =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;";
 
+/// Takes its time.
+const SLOW: &str = "WITH RECURSIVE numbers (number) AS \
+    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 3000000) \
+    SELECT COUNT(*) FROM numbers";
+/// Fails.
+const WRONG: &str = "SELECT nothing FROM nowhere";
+
 /// A statement without rows.
 pub type Statement = Query<'static, Any, AnyArguments>;
 /// A query whose rows are of type `T`.
@@ -144,23 +151,20 @@ impl Database {
         self.pool.close().await;
     }
 
-    /// Makes trouble while the fault is on: takes connections away, and sends queries that fail or are slow.
+    /// Makes trouble while the fault is on: takes all connections, and has queries that fail or are slow.
     pub async fn trouble(self, faults: Faults) {
         loop {
-            if faults.is_on(Fault::Database) {
-                // Kept until the next look, one after the other, so that the pool runs dry.
-                let mut kept = Vec::new();
-                while faults.is_on(Fault::Database) {
-                    if let Ok(mut connection) = self.pool.acquire().await {
-                        let nonsense = sqlx::query("SELECT nothing FROM nowhere");
-                        drop(
-                            execute(self.metrics, &mut connection, QueryType::Select, nonsense)
-                                .await,
-                        );
-                        kept.push(connection);
-                    }
+            let mut taken = Vec::new();
+            while faults.is_on(Fault::Database) {
+                // Past the last one this waits as any other caller does, in vain.
+                if let Ok(mut connection) = self.connection().await {
+                    let query = if taken.is_empty() { SLOW } else { WRONG };
+                    let query = sqlx::query_as::<_, (i64,)>(query);
+                    drop(select(self.metrics, &mut connection, query).await);
+                    taken.push(connection);
                 }
             }
+            drop(taken);
             time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -28,14 +28,18 @@ pub enum Fault {
     SlowClients,
     /// A tenth of the requests ends in an internal error
     Errors,
-    /// A handler panics now and then, and so does a worker
+    /// A tenth of the requests and of the tasks of workers panics
     Panics,
 }
+
+const OFF: u8 = 0;
+const ON: u8 = 1;
+const ONCE: u8 = 2;
 
 /// Which faults are on.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    on: Arc<[AtomicBool; 7]>,
+    states: Arc<[AtomicU8; 7]>,
 }
 
 impl Faults {
@@ -44,7 +48,7 @@ impl Faults {
     pub fn new(faults: &[Fault]) -> Self {
         let this = Self::default();
         for fault in faults {
-            this.set(*fault, true);
+            this.state(*fault).store(ON, Ordering::Relaxed);
         }
         this
     }
@@ -52,12 +56,22 @@ impl Faults {
     /// Whether there is to be trouble.
     #[must_use]
     pub fn is_on(&self, fault: Fault) -> bool {
-        self.on[fault as usize].load(Ordering::Relaxed)
+        self.state(fault).load(Ordering::Relaxed) == ON
     }
 
-    /// Begins or ends trouble.
-    pub fn set(&self, fault: Fault, on: bool) {
-        self.on[fault as usize].store(on, Ordering::Relaxed);
+    /// Whether this one shall have trouble: one in ten while the fault is on, and the first after
+    /// [`once`](Self::once).
+    #[must_use]
+    pub fn strikes(&self, fault: Fault) -> bool {
+        if self.is_on(fault) {
+            return rand::random_ratio(1, 10);
+        }
+        self.replace(fault, ONCE, OFF)
+    }
+
+    /// Makes trouble for one, unless it is made anyway.
+    pub fn once(&self, fault: Fault) {
+        self.replace(fault, OFF, ONCE);
     }
 
     /// Waits until there is to be trouble.
@@ -69,12 +83,19 @@ impl Faults {
 
     /// Makes trouble for a while, unless it is made anyway.
     pub async fn hold(&self, fault: Fault, time: Duration) {
-        if !self.is_on(fault) {
-            // So that a fault ends when whoever made it is stopped half-way.
+        if self.replace(fault, OFF, ON) {
+            // So that it ends as well when whoever makes it is stopped half-way.
             let _end = End(self, fault);
-            self.set(fault, true);
             tokio::time::sleep(time).await;
         }
+    }
+
+    fn state(&self, fault: Fault) -> &AtomicU8 {
+        &self.states[fault as usize]
+    }
+
+    fn replace(&self, fault: Fault, from: u8, to: u8) -> bool {
+        self.state(fault).compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -82,6 +103,34 @@ struct End<'a>(&'a Faults, Fault);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.set(self.1, false);
+        self.0.state(self.1).store(OFF, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Fault, Faults};
+
+    #[test]
+    fn a_fault_that_is_made_once_strikes_one() {
+        let faults = Faults::default();
+        assert!(!faults.strikes(Fault::Panics));
+        faults.once(Fault::Panics);
+        assert!(!faults.strikes(Fault::Errors));
+        assert!(faults.strikes(Fault::Panics));
+        assert!(!faults.strikes(Fault::Panics));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_that_is_held_ends_even_when_its_maker_is_dropped() {
+        let faults = Faults::new(&[Fault::Errors]);
+        for fault in [Fault::Redis, Fault::Errors] {
+            let held = faults.hold(fault, Duration::from_secs(5));
+            drop(tokio::time::timeout(Duration::from_secs(1), held).await);
+        }
+        assert!(!faults.is_on(Fault::Redis));
+        assert!(faults.is_on(Fault::Errors));
     }
 }

@@ -31,7 +31,7 @@ pub mod workers;
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use backend_metrics::{Exporter, Metrics, exporter::TokenError};
-use tokio::{net::TcpListener, time};
+use tokio::{net::TcpListener, task::JoinHandle, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -44,6 +44,7 @@ use self::{
     market::Market,
     rate_limit::RateLimits,
     ticker::client::TickerClient,
+    traffic::Tally,
     workers::Workers,
 };
 
@@ -77,7 +78,7 @@ pub struct Backend {
     address: SocketAddr,
     server: TaskTracker,
     background: TaskTracker,
-    traffic: TaskTracker,
+    traffic: Option<JoinHandle<Tally>>,
     traffic_stop: CancellationToken,
     temporary: Option<Temporary>,
 }
@@ -134,11 +135,10 @@ impl Backend {
         let server = TaskTracker::new();
         server.spawn(server::serve(app.clone(), listener, exporter));
 
-        let (traffic, traffic_stop) = (TaskTracker::new(), CancellationToken::new());
-        if config.traffic > 0 {
-            let run = traffic::run(app.clone(), address, config.traffic);
-            traffic.spawn(traffic_stop.clone().run_until_cancelled_owned(run));
-        }
+        let traffic_stop = CancellationToken::new();
+        let traffic = (config.traffic > 0).then(|| {
+            tokio::spawn(traffic::run(app.clone(), address, config.traffic, traffic_stop.clone()))
+        });
         tracing::info!(%address, "started");
         Ok(Self { app, address, server, background, traffic, traffic_stop, temporary })
     }
@@ -155,12 +155,19 @@ impl Backend {
         &self.app
     }
 
+    /// Ends the traffic, after the answers under way; gives what its clients saw.
+    pub async fn stop_traffic(&mut self) -> Tally {
+        self.traffic_stop.cancel();
+        match self.traffic.take() {
+            Some(traffic) => traffic.await.unwrap_or_default(),
+            None => Tally::default(),
+        }
+    }
+
     /// Ends the traffic, then what is under way, then the rest; after ten seconds without waiting.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         let in_order = async {
-            self.traffic_stop.cancel();
-            self.traffic.close();
-            self.traffic.wait().await;
+            self.stop_traffic().await;
             // Connections end after their request, WebSockets with a close frame, workers after their task.
             self.app.stop.cancel();
             self.server.close();

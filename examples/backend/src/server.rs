@@ -118,12 +118,11 @@ async fn handle(app: Arc<App>, mut request: Request<Incoming>) -> Result<Reply, 
     (matched.handler)(Call { app, request, account, matched }).await
 }
 
-/// Fails one request in ten while the faults are on.
+/// Fails requests while the faults are on.
 fn trouble(app: &App) -> Result<(), Problem> {
-    let one_in_ten = || rand::random_ratio(1, 10);
-    if app.faults.is_on(Fault::Errors) && one_in_ten() {
-        return Err(Problem::Internal("made on purpose".into()));
+    assert!(!app.faults.strikes(Fault::Panics), "a panic on purpose");
+    if app.faults.strikes(Fault::Errors) {
+        return Err(Problem::Internal("an error on purpose".into()));
     }
-    assert!(!(app.faults.is_on(Fault::Panics) && one_in_ten()), "made on purpose");
     Ok(())
 }

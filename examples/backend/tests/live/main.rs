@@ -1,0 +1,24 @@
+//! The backend on a real `PostgreSQL` and a real Redis, seen by a real Prometheus.
+//!
+//! The tests are ignored unless they are asked for: `scripts/test` installs the servers and runs them. Asked
+//! for where one is missing, they fail.
+
+mod agreement;
+mod backend;
+#[path = "../../../../tests/live/http.rs"]
+#[allow(dead_code, reason = "shared with the tests of the library")]
+mod http;
+mod outages;
+mod postgres;
+#[path = "../../../../tests/live/process.rs"]
+#[allow(dead_code, reason = "shared with the tests of the library")]
+mod process;
+#[path = "../../../../tests/live/prometheus.rs"]
+#[allow(dead_code, reason = "shared with the tests of the library")]
+mod prometheus;
+mod redis;
+mod start;
+#[path = "../../../../tests/live/tempdir.rs"]
+mod tempdir;
+#[path = "../../../../tests/live/wait.rs"]
+mod wait;

@@ -1,0 +1,150 @@
+//! A `PostgreSQL` of the test's own.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    process::Process,
+    tempdir::TempDir,
+    wait::{DEADLINE, eventually},
+};
+
+/// A running server with storage of its own, which logs every statement; both go away when it is dropped.
+pub(crate) struct Postgres {
+    process: Option<Process>,
+    directory: TempDir,
+    port: u16,
+}
+
+impl Postgres {
+    /// Starts a server with an empty database.
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        let directory = TempDir::new();
+        let data = directory.join("data");
+        fs::create_dir(&data).expect("the directory can be written to");
+        // It refuses to run as root.
+        if is_root() {
+            let status = Command::new("chown").arg("postgres").arg(&data).status();
+            assert!(status.expect("`chown` starts").success());
+        }
+        let created = server("initdb")
+            .args([
+                "--auth=trust",
+                "--username=postgres",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--pgdata",
+            ])
+            .arg(&data)
+            .output()
+            .expect("`initdb` starts");
+        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let mut this =
+            Self { process: None, directory, port: port.expect("a port is free").port() };
+        this.run();
+        this
+    }
+
+    /// Where clients find it.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres:secret@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends the server, as an operator does who is in a hurry.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.interrupt();
+        eventually(DEADLINE, || process.ended().ok_or("PostgreSQL runs on".to_owned()));
+    }
+
+    /// Starts the server again.
+    #[track_caller]
+    pub(crate) fn run(&mut self) {
+        let log = File::options().create(true).append(true).open(self.directory.join("log"));
+        let settings = [
+            format!("port={}", self.port),
+            "listen_addresses=127.0.0.1".to_owned(),
+            "unix_socket_directories=".to_owned(),
+            "fsync=off".to_owned(),
+            "log_statement=all".to_owned(),
+        ];
+        let mut command = server("postgres");
+        command.arg("-D").arg(self.directory.join("data"));
+        command.args(settings.iter().flat_map(|setting| ["-c", setting]));
+        command.stdin(Stdio::null()).stderr(log.expect("the directory can be written to"));
+        self.process = Some(Process::spawn(&mut command));
+        eventually(DEADLINE, || self.psql("SELECT 1"));
+    }
+
+    /// What a query gives, as text.
+    #[track_caller]
+    pub(crate) fn query(&self, sql: &str) -> String {
+        self.psql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// How many statements that read or change rows the server was sent by the pool of the backend.
+    pub(crate) fn statements(&self) -> usize {
+        let log = fs::read_to_string(self.directory.join("log")).expect("it logs");
+        // Those of `psql` are simple statements, which are logged in another form.
+        let verbs = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+        let statements =
+            log.lines().filter_map(|line| line.split_once("LOG:  execute ")?.1.split_once(": "));
+        statements.filter(|(_, sql)| verbs.iter().any(|verb| sql.starts_with(verb))).count()
+    }
+
+    fn psql(&self, sql: &str) -> Result<String, String> {
+        let output = Command::new("psql")
+            .args(["--host=127.0.0.1", "--username=postgres", "--no-align", "--tuples-only"])
+            .arg(format!("--port={}", self.port))
+            .args(["--command", sql, "postgres"])
+            .output()
+            .map_err(|error| format!("`psql` does not start: {error}"))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Killed at once, it would leave shared memory behind.
+        if let Some(mut process) = self.process.take() {
+            process.interrupt();
+            eventually(DEADLINE, || process.ended().ok_or("PostgreSQL runs on".to_owned()));
+        }
+    }
+}
+
+/// One of the server's programs, which Debian keeps out of the path, as a user who may run it.
+fn server(program: &str) -> Command {
+    let versions =
+        fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed: run scripts/test");
+    let newest = versions
+        .filter_map(|version| version.ok()?.file_name().into_string().ok()?.parse::<u32>().ok())
+        .max()
+        .expect("PostgreSQL is installed: run scripts/test");
+    let program = PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin/{program}"));
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    // Its own folder cannot be entered by that user.
+    command.current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().expect("`id` starts");
+    id.stdout.trim_ascii() == OsStr::new("0").as_encoded_bytes()
+}
