@@ -26,7 +26,7 @@ pub const MEMORY_KEEP: Duration = Duration::from_mins(1);
 /// How many bytes of keys and values are in memory.
 const MEMORY_BYTES: u64 = 16 * 1024 * 1024;
 /// How often the entries are counted.
-const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a Redis that is away is looked for.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -357,6 +357,16 @@ mod tests {
             let error = opened.unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_redis_that_does_not_answer_is_not_waited_for_long() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let url = format!("redis://{address}");
+        let opened = Cache::open(Some(&url), Metrics::new(), Faults::default()).await;
+        let expected = format!("{address}: no answer within 5 seconds");
+        assert_eq!(opened.unwrap_err().to_string(), expected);
     }
 
     #[tokio::test]
