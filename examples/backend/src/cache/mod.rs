@@ -83,7 +83,10 @@ impl Cache {
         self.set_redis(key, &value, keep).await;
     }
 
-    /// Forgets the value of a key. Another replica may have it for [`MEMORY_KEEP`].
+    /// Forgets the value of a key.
+    ///
+    /// Another replica may have it for [`MEMORY_KEEP`], and a Redis that does not answer for as long as it was to
+    /// be kept.
     pub async fn delete(&self, key: &str) {
         let delete = self.start(CacheOperation::Delete, CacheLayer::Memory);
         self.memory.remove(key.as_bytes()).await;
