@@ -95,6 +95,51 @@ fn on_two_threads(events: u64, record: impl Fn() + Sync) -> Duration {
     started.elapsed()
 }
 
+/// The same in a trace, with the layer of exemplars.
+#[cfg(feature = "exemplars")]
+fn traced(criterion: &mut Criterion) {
+    use backend_metrics::TraceExemplars;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let mut group = criterion.benchmark_group("exemplars");
+    let metrics = Metrics::new();
+    for (name, interval) in
+        [("refused by the interval", Duration::from_hours(24)), ("kept", Duration::ZERO)]
+    {
+        let layer = TraceExemplars::new().interval(interval);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let span = tracing::info_span!("order", trace_id = "4bf92f3577b34da6a3ce929d0e0e4736");
+            let _entered = span.enter();
+            group.bench_function(format!("counter inc, two closed labels, {name}"), |bencher| {
+                bencher.iter(|| {
+                    let labels = (black_box(QueryType::Select), black_box(QueryStatus::Success));
+                    metrics.database.queries.get(labels).inc();
+                });
+            });
+            group.bench_function(format!("track_database_query, {name}"), |bencher| {
+                bencher.iter(|| {
+                    let (query_type, status) =
+                        (black_box(QueryType::Select), black_box(QueryStatus::Success));
+                    metrics.track_database_query(query_type, black_box(TOOK), status);
+                });
+            });
+        });
+    }
+    let registry = tracing_subscriber::registry;
+    let with_layer = registry().with(TraceExemplars::new());
+    for (name, subscriber) in [
+        ("floor: without the layer", tracing::Dispatch::new(registry())),
+        ("with it", tracing::Dispatch::new(with_layer)),
+    ] {
+        tracing::dispatcher::with_default(&subscriber, || {
+            let span = tracing::info_span!("order", trace_id = "4bf92f3577b34da6a3ce929d0e0e4736");
+            group.bench_function(format!("a span entered and left, {name}"), |bencher| {
+                bencher.iter(|| span.in_scope(|| black_box(())));
+            });
+        });
+    }
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
@@ -104,5 +149,7 @@ fn main() {
     families(&mut criterion);
     helpers(&mut criterion);
     threads(&mut criterion);
+    #[cfg(feature = "exemplars")]
+    traced(&mut criterion);
     criterion.final_summary();
 }

@@ -1,7 +1,7 @@
 //! Escaping of label values and HELP texts.
 
 /// Appends a label value. Both text formats escape the same three characters.
-fn label_value(into: &mut String, value: &str) {
+pub(crate) fn label_value(into: &mut String, value: &str) {
     for character in value.chars() {
         match character {
             '\\' => into.push_str("\\\\"),

@@ -92,6 +92,8 @@ pub mod labels {
 
 #[cfg(feature = "tracing")]
 pub use self::collect::log::LogEvents;
+#[cfg(feature = "exemplars")]
+pub use self::collect::trace::TraceExemplars;
 pub use self::{
     builder::{BuildError, Builder},
     clock::Clock,

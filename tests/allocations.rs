@@ -345,6 +345,24 @@ fn guards_do_not_allocate() {
     check_on_two_threads(GUARDS);
 }
 
+#[cfg(feature = "exemplars")]
+#[test]
+fn exemplars_do_not_allocate() {
+    use backend_metrics::{Format, TraceExemplars};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    // So that none is refused.
+    let layer = TraceExemplars::new().interval(Duration::ZERO);
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, || {
+        let span = tracing::info_span!("order", trace_id = "4bf92f3577b34da6a3ce929d0e0e4736");
+        let metrics = metrics();
+        span.in_scope(|| [FAMILIES, HELPERS, GUARDS].map(|events| check(metrics, events)));
+        assert!(metrics.encode(Format::OpenMetrics).contains(" # {trace_id=\"4bf92f3577b3"));
+        assert_eq!(allocations(|| span.in_scope(|| plain(metrics).counter.inc())), 0);
+    });
+}
+
 #[test]
 fn every_helper_is_counted() {
     let events = || HELPERS.iter().chain(GUARDS).map(|(text, _)| *text);

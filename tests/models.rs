@@ -1,6 +1,7 @@
-//! Models of the hand-over between threads: `cells.rs` and `table.rs` of `src/storage`, run under loom.
+//! Models of the hand-over between threads: `cells.rs`, `table.rs` and `exemplars.rs` of `src/storage`, run
+//! under loom.
 //!
-//! Both files are compiled here as they are, with loom's types in place of their own and sizes that a model
+//! The files are compiled here as they are, with loom's types in place of their own and sizes that a model
 //! can grow past. `intern.rs` is too large for a model: its look-up and the return of a removed value are
 //! written again, small. A model runs through all interleavings with at most two preemptions;
 //! `LOOM_MAX_PREEMPTIONS=3` tries more, in a minute.
@@ -29,22 +30,33 @@
 //! | the table is not asked again under the domain's lock | an entry is there twice |
 //! | a removed entry comes back by a relaxed store, or is looked at by a relaxed load | what was set is 0 |
 //! | a removed entry is cleared after it came back | what was set is 0 |
+//! | a writer of a slot stores its odd sequence | an exemplar is made of two |
+//! | a writer has no fence behind its odd sequence | an exemplar is made of two |
+//! | a reader has no fence before it looks at the sequence again, or does not look | an exemplar is made of two |
+//! | a reader does not mind an odd sequence | an exemplar is made of two |
+//! | the even sequence is stored or loaded relaxed | an exemplar is made of two |
+//! | a writer does not mind an odd sequence | neither exemplar is found |
 
 #![cfg(test)]
 
 #[expect(dead_code, reason = "the models need a part of it")]
 #[path = "../src/storage/cells.rs"]
 mod cells;
+#[path = "../src/storage/exemplars.rs"]
+mod exemplars;
 #[path = "../src/storage/table.rs"]
 mod table;
 
-/// The synchronisation types of both files, made of loom's, and sizes small enough to be grown in a model.
+/// The synchronisation types of these files, made of loom's, and sizes small enough to be grown in a model.
 mod sync {
     use std::{cell::Cell, sync::PoisonError};
 
     pub(crate) use loom::sync::{
         MutexGuard,
-        atomic::Ordering::{self, Acquire, Relaxed, Release},
+        atomic::{
+            Ordering::{self, Acquire, Relaxed, Release},
+            fence,
+        },
     };
 
     pub(crate) const CHUNK: usize = 2;
@@ -53,6 +65,8 @@ mod sync {
     pub(crate) const FAR: usize = 1;
     pub(crate) const FIRST_SLOTS: usize = 4;
     pub(crate) const TABLES: usize = 2;
+    pub(crate) const WAYS: usize = 1;
+    pub(crate) const TEXT_WORDS: usize = 1;
 
     /// Loom's atomics with a turnstile in front of each.
     ///
@@ -190,6 +204,7 @@ use loom::thread::{self, JoinHandle};
 
 use self::{
     cells::{Address, Pool},
+    exemplars::{Exemplar, Table as Exemplars},
     sync::{Acquire, AtomicU64, AtomicUsize, Mutex, Relaxed, Release},
     table::{Hashed, Table},
 };
@@ -425,5 +440,65 @@ mod interner {
             set
         });
         assert_eq!(set, BTreeSet::from([false, true]));
+    }
+}
+
+mod exemplar {
+    use super::*;
+
+    /// Offers an exemplar in which every number and the text are `of`, a digit.
+    fn offer(table: &Exemplars, of: u64) -> bool {
+        table.offer(cell(of), of, &of.to_string(), 0, of, || of)
+    }
+
+    /// A cell of its own for each, so that a slot changes hands.
+    fn cell(of: u64) -> Address {
+        Address::try_from(of).expect("a digit is an address")
+    }
+
+    /// The exemplar that the table has of these cells, which must be one that was offered.
+    fn found(table: &Exemplars, cells: &[u64]) -> Option<u64> {
+        cells.iter().find_map(|of| {
+            let Exemplar { value, wall, trace } = table.find(cell(*of))?;
+            let is_whole = value == *of && wall == *of && trace == of.to_string();
+            assert!(is_whole, "an exemplar is made of two: {of}, {value}, {wall}, {trace}");
+            Some(*of)
+        })
+    }
+
+    #[test]
+    fn of_two_writers_one_is_kept_whole() {
+        let kept = outcomes(|| {
+            let table: &Exemplars = Box::leak(Box::new(Exemplars::new(1)));
+            let threads = [1, 2].map(|of| thread::spawn(move || offer(table, of)));
+            let kept = threads.map(join);
+            let found = found(table, &[1, 2]);
+            assert!(found.is_some_and(|of| kept[usize::from(of == 2)]), "{found:?} of {kept:?}");
+            (kept, found)
+        });
+        let [no, yes] = [false, true];
+        assert_eq!(
+            kept,
+            BTreeSet::from([
+                ([yes, no], Some(1)),
+                ([no, yes], Some(2)),
+                ([yes, yes], Some(1)),
+                ([yes, yes], Some(2)),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_reader_sees_an_exemplar_whole_or_not_at_all() {
+        let seen = outcomes(|| {
+            let table: &Exemplars = Box::leak(Box::new(Exemplars::new(1)));
+            assert!(offer(table, 1));
+            let writes = thread::spawn(move || offer(table, 2));
+            let seen = found(table, &[1, 2]);
+            assert!(join(writes), "nobody else writes");
+            assert_eq!(found(table, &[1, 2]), Some(2));
+            seen
+        });
+        assert_eq!(seen, BTreeSet::from([None, Some(1), Some(2)]));
     }
 }

@@ -11,3 +11,5 @@ pub(crate) mod pool;
 pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod runtime;
+#[cfg(feature = "exemplars")]
+pub(crate) mod trace;

@@ -2,6 +2,7 @@
 
 use super::{
     Format,
+    exemplars::Exemplars,
     number::{push_float, push_integer, push_units},
 };
 use crate::{
@@ -25,6 +26,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         lines: 0,
         format,
         reader: local::reader(),
+        exemplars: Exemplars::shown_in(format),
         constant_labels: &instance.constant_labels,
         info_labels: &instance.info_labels,
         labels: String::new(),
@@ -56,6 +58,7 @@ struct Encoder<'a> {
     lines: usize,
     format: Format,
     reader: Reader,
+    exemplars: Exemplars,
     constant_labels: &'a str,
     info_labels: &'a str,
     /// The labels of the series at hand.
@@ -112,7 +115,13 @@ impl Encoder<'_> {
             match family.slot {
                 Slot::Counter => {
                     let value = self.reader.sum(address);
-                    self.sample(family, combination, open, |out| push_integer(out, value));
+                    let exemplars = self.exemplars;
+                    self.sample(family, combination, open, |out| {
+                        push_integer(out, value);
+                        if value > 0 {
+                            exemplars.push_count(out, address);
+                        }
+                    });
                 }
                 Slot::UpDown => {
                     // A scrape can fall between an up on one thread and its down on another.
@@ -172,12 +181,15 @@ impl Encoder<'_> {
                 self.start.push_str(part);
             }
             let mut total = 0_u64;
-            for (count, bound) in counts.iter().zip(&family.bounds) {
+            for (bucket, (count, bound)) in counts.iter().zip(&family.bounds).enumerate() {
                 total = total.wrapping_add(*count);
                 for part in [&self.start, bound, "\"} "] {
                     self.out.push_str(part);
                 }
                 push_integer(&mut self.out, total);
+                if *count > 0 {
+                    self.exemplars.push_observation(&mut self.out, address, buckets, bucket);
+                }
                 self.out.push('\n');
             }
             self.lines += counts.len();

@@ -2,6 +2,7 @@
 
 mod collector;
 mod encoder;
+mod exemplars;
 pub(crate) mod foreign;
 pub(crate) mod negotiate;
 pub(crate) mod number;

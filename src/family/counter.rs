@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 
 use super::labels::{self, LabelSet};
+#[cfg(feature = "exemplars")]
+use crate::storage::trace;
 use crate::{
     model::{Definition, Kind, Labels},
     registry::{FamilyType, Registrar, Slot},
@@ -22,13 +24,17 @@ impl Counter {
     /// Counts one event.
     #[inline]
     pub fn inc(self) {
-        local::add(self.cell, 1);
+        self.add(1);
     }
 
     /// Counts `events` events. Past `u64::MAX` the counter wraps.
     #[inline]
     pub fn add(self, events: u64) {
         local::add(self.cell, events);
+        #[cfg(feature = "exemplars")]
+        if events > 0 {
+            trace::offer(self.cell, events);
+        }
     }
 
     pub(crate) fn cell(self) -> Address {

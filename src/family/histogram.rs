@@ -3,6 +3,8 @@
 use std::{marker::PhantomData, time::Duration};
 
 use super::labels::{self, LabelSet};
+#[cfg(feature = "exemplars")]
+use crate::storage::trace;
 use crate::{
     model::{Buckets, Definition, Kind, Labels, UnitRule},
     registry::{FamilyType, Registrar, Slot},
@@ -88,8 +90,10 @@ impl<V: Observation> Histogram<V> {
     #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
     pub fn observe(self, value: V) {
         let (value, amount) = value.units();
-        let bucket = self.buckets.index(value);
-        local::observe(self.base + 1 + bucket as Address, self.base, amount);
+        let bucket = self.base + 1 + self.buckets.index(value) as Address;
+        local::observe(bucket, self.base, amount);
+        #[cfg(feature = "exemplars")]
+        trace::offer(bucket, value);
     }
 }
 

@@ -39,6 +39,12 @@
 //! without asking it again. `size_hint`, `is_end_stream` and trailers pass through. The size of a request is
 //! what its head announces; one of unknown length is no sample.
 //!
+//! # Exemplars
+//!
+//! A request is recorded when its body ends. So that the record is made in the request's trace, the layer goes
+//! inside of the one that makes the span, and that one enters the span for the polls of the body too. The
+//! `TraceLayer` of `tower-http` does; see the layer `TraceExemplars` (feature `exemplars`).
+//!
 //! # Panics
 //!
 //! A panic is caught, recorded and resumed, so it takes its usual way.

@@ -22,6 +22,12 @@ const SINK: Address = 0;
 /// How many cells the sink has.
 const SINK_CELLS: usize = CHUNK;
 
+/// Whether a cell is one of the sink.
+#[cfg(feature = "exemplars")]
+pub(crate) fn is_sink(cell: Address) -> bool {
+    (cell as usize) < SINK_CELLS
+}
+
 /// The next free address.
 static NEXT: Mutex<usize> = Mutex::new(SINK_CELLS);
 

@@ -4,20 +4,27 @@
 //! the process share. A thread keeps its own copy of the cells it writes (a [`Slab`](cells::Slab)), so
 //! recording is a plain load, add and store; a scrape sums the copies.
 //!
-//! `cells.rs` and `table.rs` hold the hand-over between threads and nothing else. They name their
-//! synchronisation types through `sync`, so that `tests/models.rs` runs the same files under loom.
+//! `cells.rs`, `table.rs` and `exemplars.rs` hold the hand-over between threads and nothing else. They name
+//! their synchronisation types through `sync`, so that `tests/models.rs` runs the same files under loom.
 
 pub(crate) mod cells;
+#[cfg(feature = "exemplars")]
+pub(crate) mod exemplars;
 pub(crate) mod intern;
 pub(crate) mod local;
 pub(crate) mod table;
+#[cfg(feature = "exemplars")]
+pub(crate) mod trace;
 
-/// The synchronisation types of `cells.rs` and `table.rs`; the model checks put loom's in their place.
+/// The synchronisation types of these files; the model checks put loom's in their place.
 mod sync {
     pub(super) use std::sync::atomic::{
         AtomicU64, AtomicUsize,
         Ordering::{Acquire, Relaxed, Release},
     };
+
+    #[cfg(feature = "exemplars")]
+    pub(super) use std::sync::atomic::fence;
 
     pub(super) use once_cell::race::OnceRef;
     pub(super) use parking_lot::Mutex;
@@ -34,4 +41,10 @@ mod sync {
     pub(super) const FIRST_SLOTS: usize = 64;
     /// The first table and its doublings, far past any cap.
     pub(super) const TABLES: usize = 26;
+    /// Slots for exemplars that some cells share.
+    #[cfg(feature = "exemplars")]
+    pub(super) const WAYS: usize = 4;
+    /// Words of a trace id: 120 characters of four bytes.
+    #[cfg(feature = "exemplars")]
+    pub(super) const TEXT_WORDS: usize = 60;
 }

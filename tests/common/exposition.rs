@@ -1,6 +1,7 @@
 //! A strict reader of both text formats that shares nothing with the crate but the name of the format.
 //!
-//! It knows what the crate writes and no more: no timestamps, no exemplars, HELP before TYPE before UNIT.
+//! It knows what the crate writes and no more: no timestamps but those of exemplars, HELP before TYPE before
+//! UNIT.
 
 #![allow(dead_code, reason = "not every test asks for everything")]
 
@@ -35,6 +36,18 @@ pub(crate) struct Sample {
     pub(crate) labels: Vec<(String, String)>,
     /// The number as it stood.
     pub(crate) value: String,
+    pub(crate) exemplar: Option<Exemplar>,
+}
+
+/// What follows the number of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Exemplar {
+    /// The labels, unescaped, in the order they stood in.
+    pub(crate) labels: Vec<(String, String)>,
+    /// The number as it stood.
+    pub(crate) value: String,
+    /// Seconds since 1970, as they stood.
+    pub(crate) timestamp: String,
 }
 
 /// What is wrong, and where.
@@ -51,7 +64,7 @@ impl fmt::Display for Broken {
 }
 
 /// Reads an instance in both formats, which must be valid and say the same; what is read from the process
-/// differs from one scrape to the next.
+/// differs from one scrape to the next, and exemplars stand in one of them.
 #[track_caller]
 pub(crate) fn read(metrics: Metrics) -> Exposition {
     let [openmetrics, text] = [Format::OpenMetrics, Format::Text].map(|format| {
@@ -60,7 +73,8 @@ pub(crate) fn read(metrics: Metrics) -> Exposition {
     });
     let samples = |exposition: &Exposition| -> Vec<Sample> {
         let lines = exposition.families.iter().flat_map(|family| &family.samples);
-        lines.filter(|line| !line.name.starts_with("process_")).cloned().collect()
+        let lines = lines.filter(|line| !line.name.starts_with("process_"));
+        lines.map(|line| Sample { exemplar: None, ..line.clone() }).collect()
     };
     assert!(samples(&openmetrics) == samples(&text), "the formats differ");
     openmetrics
@@ -222,6 +236,14 @@ impl Reader {
         if family.kind == "counter" || suffix == "_sum" {
             rule(number(&sample.value)? >= 0.0, "a counter and a sum are numbers from 0 on")?;
         }
+        if let Some(exemplar) = &sample.exemplar {
+            rule(format == Format::OpenMetrics, "text 0.0.4 has no exemplars")?;
+            let is_exemplified = matches!(suffix, "_total" | "_bucket");
+            rule(is_exemplified, "counters and buckets have exemplars, and they alone")?;
+            let texts = exemplar.labels.iter().flat_map(|(name, value)| [name, value]);
+            let characters: usize = texts.map(|text| text.chars().count()).sum();
+            rule(characters <= 128, "the labels of an exemplar have 128 characters at most")?;
+        }
         let has_bound = sample.labels.iter().any(|(name, _)| name == "le");
         rule(has_bound == (suffix == "_bucket"), "buckets have `le`, and they alone")?;
         family.samples.push(sample);
@@ -267,6 +289,11 @@ fn histograms(family: &Family) -> Result<(), String> {
             rule(bound.contains(['.', 'e', 'I']), "a bound is written as a floating-point number")?;
             let value = bucket.value.parse::<u64>().map_err(|_| "a bucket is a whole number")?;
             rule(value >= counted, "the buckets are cumulative")?;
+            if let Some(exemplar) = &bucket.exemplar {
+                let observed = number(&exemplar.value)?;
+                rule(below < observed && observed <= upper, "an exemplar lies in its bucket")?;
+                rule(value > counted, "a bucket with an exemplar is not empty")?;
+            }
             (below, counted) = (upper, value);
         }
         rule(below == f64::INFINITY, "the last bucket is +Inf")?;
@@ -283,27 +310,51 @@ fn sample(line: &str) -> Result<Sample, String> {
     let end = line.find(['{', ' ']).ok_or("a sample has a number")?;
     let (name, mut rest) = line.split_at(end);
     rule(is_name(name), "the name of a sample is valid")?;
-    let mut labels: Vec<(String, String)> = Vec::new();
+    let mut labels = Vec::new();
     if let Some(after) = rest.strip_prefix('{') {
-        rest = after;
-        loop {
-            let (name, after) = rest.split_once("=\"").ok_or("a label has a name and a value")?;
-            let valid = is_name(name) && !name.contains(':') && !name.starts_with("__");
-            rule(valid, "the name of a label is valid")?;
-            rule(labels.iter().all(|(earlier, _)| earlier != name), "label names differ")?;
-            let end = closing_quote(after).ok_or("a label value has an end")?;
-            labels.push((name.into(), unescape(&after[..end], "\\n\"")?));
-            rest = &after[end + 1..];
-            if let Some(after) = rest.strip_prefix('}') {
-                rest = after;
-                break;
-            }
-            rest = rest.strip_prefix(',').ok_or("a comma stands between labels")?;
-        }
+        (labels, rest) = label_set(after)?;
     }
-    let value = rest.strip_prefix(' ').ok_or("a space stands before the number")?;
+    let point = rest.strip_prefix(' ').ok_or("a space stands before the number")?;
+    let (value, exemplar) = match point.split_once(" # {") {
+        Some((value, exemplar)) => (value, Some(self::exemplar(exemplar)?)),
+        None => (point, None),
+    };
     number(value)?;
-    Ok(Sample { name: name.into(), labels, value: value.into() })
+    Ok(Sample { name: name.into(), labels, value: value.into(), exemplar })
+}
+
+/// What follows the opening brace of an exemplar.
+fn exemplar(text: &str) -> Result<Exemplar, String> {
+    let (labels, rest) = label_set(text)?;
+    let point = rest.strip_prefix(' ').ok_or("a space stands before the number of an exemplar")?;
+    let (value, timestamp) = point.split_once(' ').ok_or("an exemplar has a timestamp")?;
+    number(value)?;
+    let is_time = timestamp.split_once('.').is_some_and(|(seconds, milliseconds)| {
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        !seconds.is_empty() && digits(seconds) && milliseconds.len() == 3 && digits(milliseconds)
+    });
+    rule(is_time, "a timestamp is in seconds with milliseconds")?;
+    Ok(Exemplar { labels, value: value.into(), timestamp: timestamp.into() })
+}
+
+type LabelSet = Vec<(String, String)>;
+
+/// The labels up to the closing brace, and what follows it.
+fn label_set(text: &str) -> Result<(LabelSet, &str), String> {
+    let (mut labels, mut rest) = (LabelSet::new(), text);
+    loop {
+        let (name, after) = rest.split_once("=\"").ok_or("a label has a name and a value")?;
+        let valid = is_name(name) && !name.contains(':') && !name.starts_with("__");
+        rule(valid, "the name of a label is valid")?;
+        rule(labels.iter().all(|(earlier, _)| earlier != name), "label names differ")?;
+        let end = closing_quote(after).ok_or("a label value has an end")?;
+        labels.push((name.into(), unescape(&after[..end], "\\n\"")?));
+        rest = &after[end + 1..];
+        if let Some(after) = rest.strip_prefix('}') {
+            return Ok((labels, after));
+        }
+        rest = rest.strip_prefix(',').ok_or("a comma stands between labels")?;
+    }
 }
 
 /// Where the first quote stands that no backslash escapes.

@@ -6,6 +6,8 @@
 #[path = "../drive/mod.rs"]
 mod drive;
 mod example;
+#[cfg(feature = "exemplars")]
+mod exemplars;
 mod exposed;
 mod harness;
 mod http;

@@ -75,6 +75,7 @@ impl Prometheus {
                 .arg(format!("--config.file={}", config_file.display()))
                 .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
                 .arg("--web.listen-address=127.0.0.1:0")
+                .arg("--enable-feature=exemplar-storage")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log_file),
@@ -185,8 +186,9 @@ impl Prometheus {
         log.lines().filter(is_one).map(str::to_owned).collect()
     }
 
+    /// What the server answers to a request of its interface.
     #[track_caller]
-    fn api(&self, target: &str) -> Value {
+    pub(crate) fn api(&self, target: &str) -> Value {
         let response = http::get(self.address, target).expect("the server answers");
         let answer: Value = serde_json::from_slice(&response.body)
             .unwrap_or_else(|error| panic!("{target}: {error}: {}", response.text()));
@@ -216,9 +218,13 @@ fn listening_on(log: &str) -> Option<SocketAddr> {
 }
 
 fn sample(value: &Value) -> Option<Sample> {
-    let labels = value["metric"].as_object()?.iter();
-    let labels = labels.map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned())));
-    Some(Sample { labels: labels.collect::<Option<_>>()?, value: number(&value["value"])? })
+    Some(Sample { labels: texts(&value["metric"])?, value: number(&value["value"])? })
+}
+
+/// Labels by their names.
+pub(crate) fn texts(labels: &Value) -> Option<BTreeMap<String, String>> {
+    let labels = labels.as_object()?.iter();
+    labels.map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))).collect()
 }
 
 /// The number in a pair of a time and a text.

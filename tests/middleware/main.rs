@@ -13,6 +13,8 @@ mod client;
 mod client_sockets;
 mod crowd;
 mod endpoints;
+#[cfg(feature = "exemplars")]
+mod exemplars;
 mod exposed;
 #[path = "../common/exposition.rs"]
 mod exposition;

@@ -47,6 +47,7 @@ CREATE TABLE orders (
 );
 
 CREATE INDEX orders_by_account ON orders (account_id, placed_at);
+CREATE INDEX orders_open ON orders (placed_at) WHERE state IN ('open', 'partially_filled');
 
 CREATE TABLE statement_transactions (
     id TEXT PRIMARY KEY,

@@ -41,10 +41,13 @@ use self::{
     config::Config,
     database::{Database, Temporary},
     faults::Faults,
+    indicators::Indicators,
     market::Market,
+    orders::Orders,
     rate_limit::RateLimits,
     ticker::client::TickerClient,
     traffic::Tally,
+    websocket::Websockets,
     workers::Workers,
 };
 
@@ -104,6 +107,7 @@ impl Backend {
         let (database, temporary) = Database::open(config.database.as_ref(), metrics)
             .await
             .map_err(StartError::Database)?;
+        accounts::seed(&database).await.map_err(StartError::Database)?;
         let cache = Cache::open(config.redis.as_deref(), metrics, faults.clone())
             .await
             .map_err(StartError::Redis)?;
@@ -116,12 +120,16 @@ impl Backend {
             database: database.clone(),
             cache: cache.clone(),
             market: Market::default(),
+            indicators: Indicators::new(metrics),
+            orders: Orders::new(metrics, database.clone()),
             ticker: TickerClient::new(ticker, metrics),
-            auth: Auth::new(metrics),
+            auth: Auth::new(metrics, database.clone(), cache.clone()),
             limits: RateLimits::new(metrics),
+            websockets: Websockets::new(background.clone(), stop.clone()),
             workers: Workers::new(metrics),
             stop: stop.clone(),
         });
+        strategies::resume(&app).await.map_err(|error| StartError::Database(error.into()))?;
 
         let until_stopped = |task: futures_util::future::BoxFuture<'static, ()>| {
             background.spawn(stop.clone().run_until_cancelled_owned(task));
@@ -130,6 +138,7 @@ impl Backend {
         until_stopped(Box::pin(cache.watch()));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
+        until_stopped(Box::pin(websocket::hub::run(app.clone())));
         background.spawn(workers::run(app.clone()));
 
         let server = TaskTracker::new();

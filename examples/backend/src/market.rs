@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::RwLock;
 use tokio::sync::broadcast;
 
-use crate::ticker::protocol::{Instrument, Tick};
+use crate::ticker::protocol::{Candle, Instrument, Tick};
 
 /// How many ticks a reader may fall behind before it misses some.
 const TICKS_KEPT: usize = 4096;
@@ -17,6 +17,7 @@ const TICKS_KEPT: usize = 4096;
 pub struct Market {
     instruments: RwLock<Arc<[Instrument]>>,
     last: RwLock<HashMap<String, Arc<Tick>>>,
+    minutes: RwLock<HashMap<String, Candle>>,
     ticks: broadcast::Sender<Arc<Tick>>,
 }
 
@@ -25,6 +26,7 @@ impl Default for Market {
         Self {
             instruments: RwLock::new(Arc::new([])),
             last: RwLock::default(),
+            minutes: RwLock::default(),
             ticks: broadcast::Sender::new(TICKS_KEPT),
         }
     }
@@ -60,6 +62,17 @@ impl Market {
         self.last.write().insert(tick.symbol.clone(), Arc::clone(&tick));
         // An error means that nobody listens.
         drop(self.ticks.send(tick));
+    }
+
+    /// The last minute of a symbol that is over.
+    #[must_use]
+    pub fn minute(&self, symbol: &str) -> Option<Candle> {
+        self.minutes.read().get(symbol).cloned()
+    }
+
+    /// Takes over a minute that is over.
+    pub fn set_minute(&self, symbol: &str, minute: Candle) {
+        self.minutes.write().insert(symbol.to_owned(), minute);
     }
 
     /// The ticks from now on.

@@ -1,13 +1,13 @@
 //! Answers, and what goes wrong on the way to one.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use backend_metrics::{
     Metrics,
     labels::{DenialReason, ErrorSeverity},
 };
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde::Serialize;
 use serde_json::json;
@@ -22,10 +22,9 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Problem
     let text = serde_json::to_vec(value).map_err(|error| Problem::Internal(error.into()))?;
     let mut reply = Response::new(body(text));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(
-        header::CONTENT_TYPE,
-        const { header::HeaderValue::from_static("application/json") },
-    );
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, const { HeaderValue::from_static("application/json") });
     Ok(reply)
 }
 
@@ -70,9 +69,9 @@ pub enum Problem {
     /// The request makes sense, and is refused.
     #[error("{0}")]
     Refused(String),
-    /// The caller asks too often.
+    /// The caller asks too often; after this time it may ask again.
     #[error("too many requests")]
-    TooMany,
+    TooMany(Duration),
     /// A service that this one needs does not answer.
     #[error("a service behind this one does not answer")]
     Upstream(#[source] Box<dyn Error + Send + Sync>),
@@ -97,7 +96,7 @@ impl Problem {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,6 +125,19 @@ impl Problem {
             _ => {}
         }
         let status = self.status();
-        json(status, &json!({ "error": self.to_string() })).unwrap_or_else(|_| empty(status))
+        let mut reply =
+            json(status, &json!({ "error": self.to_string() })).unwrap_or_else(|_| empty(status));
+        match self {
+            Self::Unauthenticated(_) => {
+                let scheme = const { HeaderValue::from_static("Bearer") };
+                reply.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            }
+            Self::TooMany(wait) => {
+                // In whole seconds, and not too early.
+                reply.headers_mut().insert(header::RETRY_AFTER, (wait.as_secs() + 1).into());
+            }
+            _ => {}
+        }
+        reply
     }
 }

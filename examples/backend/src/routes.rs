@@ -87,6 +87,11 @@ static ROUTER: LazyLock<Router<Vec<&'static Route>>> = LazyLock::new(|| {
     router
 });
 
+/// The paths of the table, those with several methods more than once.
+pub fn templates() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|route| route.1)
+}
+
 /// What a request was matched to.
 #[derive(Clone, Debug)]
 pub struct Matched {

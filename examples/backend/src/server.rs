@@ -111,9 +111,7 @@ async fn handle(app: Arc<App>, mut request: Request<Incoming>) -> Result<Reply, 
         return Err(endpoint.map_or(Problem::NotFound("page"), |_| Problem::MethodNotAllowed));
     };
     let account = app.auth.account(request.headers(), matched.access).await?;
-    if !app.limits.allow(&account, matched.template) {
-        return Err(Problem::TooMany);
-    }
+    app.limits.allow(&account, matched.template)?;
     trouble(&app)?;
     (matched.handler)(Call { app, request, account, matched }).await
 }

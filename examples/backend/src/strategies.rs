@@ -1,51 +1,768 @@
 //! Strategies: what an account holds together, and what it is worth.
+//!
+//! The handlers change the database and give the worker the account to [mark](mark_account); it alone sets the
+//! gauges of accounts, so what two requests change at once is shown in order.
+
+use std::{collections::BTreeSet, slice};
+
+use backend_metrics::{
+    Metrics,
+    labels::{DenialReason, StrategyOperation, StrategySignal},
+};
+use chrono::Utc;
+use http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+use sqlx::FromRow;
+use uuid::Uuid;
 
 use crate::{
-    reply::{Problem, Reply},
+    app::App,
+    database::Statement,
+    market::Market,
+    reply::{self, Problem, Reply},
     routes::Call,
+    workers::Work,
 };
 
+/// The most that a strategy can hold of an instrument, or sell of it.
+const LARGEST_QUANTITY: u64 = 1_000_000;
+/// The highest price, in paise: a million rupees.
+const HIGHEST_PRICE: i64 = 100_000_000;
+/// The most that a strategy may be allowed to lose, in paise: a trillion rupees.
+const LARGEST_LOSS: i64 = 100_000_000_000_000;
+/// The longest name, in bytes.
+const LONGEST_NAME: usize = 100;
+
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+/// How far India is ahead of UTC. The day of the metrics begins at midnight there.
+const INDIA_MILLIS: i64 = 330 * 60 * 1000;
+
+/// A strategy.
+#[derive(Clone, Debug, FromRow, Serialize)]
+struct Strategy {
+    id: String,
+    #[serde(skip)]
+    account_id: String,
+    name: String,
+    stop_loss_paise: i64,
+    created_at: i64,
+    /// As of the last mark to market.
+    pnl_paise: i64,
+}
+
+impl Strategy {
+    /// Whether it has lost what it may lose.
+    fn is_stopped(&self) -> bool {
+        self.pnl_paise <= -self.stop_loss_paise
+    }
+}
+
+/// What a strategy holds of an instrument; a negative quantity is sold.
+#[derive(Clone, Debug, FromRow, Serialize)]
+struct Position {
+    #[serde(skip)]
+    strategy_id: String,
+    instrument: String,
+    quantity: i64,
+    entry_price_paise: i64,
+}
+
+/// What can be changed of a strategy.
+#[derive(Debug, Deserialize)]
+struct Settings {
+    name: String,
+    /// The loss at which to get out.
+    #[serde(rename = "stop_loss_rupees", deserialize_with = "read_rupees")]
+    stop_loss_paise: i64,
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), Problem> {
+        if self.name.is_empty() || self.name.len() > LONGEST_NAME {
+            return Err(Problem::Refused("the name is empty or too long".to_owned()));
+        }
+        if !(1..=LARGEST_LOSS).contains(&self.stop_loss_paise) {
+            return Err(Problem::Refused("the stop loss is not possible".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct NewStrategy {
+    #[serde(flatten)]
+    settings: Settings,
+    #[serde(default)]
+    instruments: Vec<NewPosition>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NewPosition {
+    instrument: String,
+    quantity: i64,
+    /// What was paid, in rupees from outside, for a position that was held before; otherwise the last price.
+    #[serde(default, rename = "price", deserialize_with = "read_price")]
+    price_paise: Option<i64>,
+}
+
+impl NewPosition {
+    /// The position of a strategy, if the market allows it.
+    fn enter(self, market: &Market, strategy_id: &str) -> Result<Position, Problem> {
+        let refused = |why: &str| Problem::Refused(format!("{}: {why}", self.instrument));
+        let instrument =
+            market.instrument(&self.instrument).ok_or_else(|| refused("not traded"))?;
+        let quantity = self.quantity.unsigned_abs();
+        if quantity == 0 || quantity > LARGEST_QUANTITY {
+            return Err(refused("the quantity is zero or too large"));
+        }
+        if !quantity.is_multiple_of(instrument.lot.into()) {
+            return Err(refused("the quantity is not in whole lots"));
+        }
+        let price = self
+            .price_paise
+            .or_else(|| last_price(market, &self.instrument))
+            .ok_or_else(|| refused("no price yet"))?;
+        if !(1..=HIGHEST_PRICE).contains(&price) {
+            return Err(refused("the price is not possible"));
+        }
+        Ok(Position {
+            strategy_id: strategy_id.to_owned(),
+            instrument: self.instrument,
+            quantity: self.quantity,
+            entry_price_paise: price,
+        })
+    }
+}
+
+impl Position {
+    fn insertion(&self) -> Statement {
+        sqlx::query(
+            "INSERT INTO strategy_instruments (strategy_id, instrument, quantity, entry_price_paise) \
+             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        )
+        .bind(self.strategy_id.clone())
+        .bind(self.instrument.clone())
+        .bind(self.quantity)
+        .bind(self.entry_price_paise)
+    }
+
+    /// What an insertion that found it there is answered.
+    fn is_there(&self) -> Problem {
+        Problem::Conflict(format!("{} is in the strategy already", self.instrument))
+    }
+}
+
 /// `GET /strategies`
-pub async fn list(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn list(call: Call) -> Result<Reply, Problem> {
+    reply::json(StatusCode::OK, &of_account(&call.app, &call.account).await?)
 }
 
 /// `POST /strategies`
-pub async fn create(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn create(mut call: Call) -> Result<Reply, Problem> {
+    let NewStrategy { settings, instruments } = call.json().await?;
+    settings.check()?;
+    let strategy = Strategy {
+        id: Uuid::now_v7().simple().to_string(),
+        account_id: call.account,
+        name: settings.name,
+        stop_loss_paise: settings.stop_loss_paise,
+        created_at: Utc::now().timestamp_millis(),
+        pnl_paise: 0,
+    };
+    let app = &*call.app;
+    let work = async {
+        let positions = instruments
+            .into_iter()
+            .map(|position| position.enter(&app.market, &strategy.id))
+            .collect::<Result<Vec<_>, _>>()?;
+        insert(app, &strategy, &positions).await?;
+        Ok(positions)
+    };
+    let positions = recorded(app.metrics, StrategyOperation::Create, work).await?;
+    for _ in &positions {
+        app.metrics.track_strategy_signal(StrategySignal::Entry);
+    }
+    app.workers.enqueue(Work::MarkToMarket(strategy.account_id.clone()));
+    reply::json(StatusCode::CREATED, &with_positions(&strategy, &positions))
 }
 
 /// `GET /strategies/{id}`
-pub async fn show(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn show(call: Call) -> Result<Reply, Problem> {
+    let strategy = of_caller(&call).await?;
+    let mut positions = positions_of_account(&call.app, &call.account).await?;
+    positions.retain(|position| position.strategy_id == strategy.id);
+    reply::json(StatusCode::OK, &with_positions(&strategy, &positions))
 }
 
 /// `PUT /strategies/{id}`
-pub async fn update(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn update(mut call: Call) -> Result<Reply, Problem> {
+    let settings: Settings = call.json().await?;
+    settings.check()?;
+    let app = &*call.app;
+    // The row may be marked to the market in between. Then its profit is to be compared anew.
+    let work = async {
+        loop {
+            let before = of_caller(&call).await?;
+            let after = Strategy {
+                name: settings.name.clone(),
+                stop_loss_paise: settings.stop_loss_paise,
+                ..before.clone()
+            };
+            let statement = sqlx::query(
+                "UPDATE strategies SET name = $1, stop_loss_paise = $2 \
+                 WHERE id = $3 AND stop_loss_paise = $4 AND pnl_paise = $5",
+            )
+            .bind(after.name.clone())
+            .bind(after.stop_loss_paise)
+            .bind(after.id.clone())
+            .bind(before.stop_loss_paise)
+            .bind(before.pnl_paise);
+            if app.database.update(statement).await? > 0 {
+                return Ok((before, after));
+            }
+        }
+    };
+    let (before, after) = recorded(app.metrics, StrategyOperation::Update, work).await?;
+    app.metrics.track_strategy_signal(StrategySignal::Adjust);
+    // A stop loss that is drawn nearer may be reached at once.
+    note_stop_loss(app.metrics, &before, &after);
+    reply::json(StatusCode::OK, &after)
 }
 
 /// `DELETE /strategies/{id}`
-pub async fn delete(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn delete(call: Call) -> Result<Reply, Problem> {
+    let app = &*call.app;
+    let work = async {
+        let strategy = of_caller(&call).await?;
+        let positions = sqlx::query("DELETE FROM strategy_instruments WHERE strategy_id = $1")
+            .bind(strategy.id.clone());
+        let itself = sqlx::query("DELETE FROM strategies WHERE id = $1").bind(strategy.id);
+        let mut transaction = app.database.begin("delete_strategy").await?;
+        let positions = transaction.delete(positions).await?;
+        if transaction.delete(itself).await? == 0 {
+            return Err(Problem::NotFound("strategy"));
+        }
+        transaction.commit().await?;
+        Ok(positions)
+    };
+    let positions = recorded(app.metrics, StrategyOperation::Delete, work).await?;
+    if positions > 0 {
+        app.metrics.track_strategy_signal(StrategySignal::Exit);
+    }
+    app.workers.enqueue(Work::MarkToMarket(call.account));
+    Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// `POST /strategies/{id}/instruments`
-pub async fn add_instrument(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn add_instrument(mut call: Call) -> Result<Reply, Problem> {
+    let position: NewPosition = call.json().await?;
+    let app = &*call.app;
+    let work = async {
+        let strategy = of_caller(&call).await?;
+        let position = position.enter(&app.market, &strategy.id)?;
+        match app.database.insert(position.insertion()).await? {
+            0 => Err(position.is_there()),
+            _ => Ok(position),
+        }
+    };
+    let position = recorded(app.metrics, StrategyOperation::AddInstrument, work).await?;
+    app.metrics.track_strategy_signal(StrategySignal::Entry);
+    app.workers.enqueue(Work::MarkToMarket(call.account));
+    reply::json(StatusCode::CREATED, &position)
 }
 
 /// `DELETE /strategies/{id}/instruments/{instrument}`
-pub async fn remove_instrument(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn remove_instrument(call: Call) -> Result<Reply, Problem> {
+    let app = &*call.app;
+    let work = async {
+        let strategy = of_caller(&call).await?;
+        let statement = sqlx::query(
+            "DELETE FROM strategy_instruments WHERE strategy_id = $1 AND instrument = $2",
+        )
+        .bind(strategy.id)
+        .bind(call.parameter("instrument").to_owned());
+        match app.database.delete(statement).await? {
+            0 => Err(Problem::NotFound("instrument")),
+            _ => Ok(()),
+        }
+    };
+    recorded(app.metrics, StrategyOperation::RemoveInstrument, work).await?;
+    app.metrics.track_strategy_signal(StrategySignal::Exit);
+    app.workers.enqueue(Work::MarkToMarket(call.account));
+    Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// `POST /strategies/{id}/m2m`
-pub async fn mark_to_market(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn mark_to_market(call: Call) -> Result<Reply, Problem> {
+    let app = &*call.app;
+    let mut strategy = of_caller(&call).await?;
+    let calculation = app.metrics.start_strategy_m2m();
+    let result = async {
+        let positions = positions_of_account(app, &call.account).await?;
+        mark(app, slice::from_mut(&mut strategy), &positions).await
+    }
+    .await;
+    calculation.finish(&result);
+    result?;
+    // The number of strategies and of instruments is as it was.
+    let pnl = of_account(app, &call.account).await?.iter().map(|strategy| strategy.pnl_paise).sum();
+    app.metrics.set_strategy_pnl(&call.account, rupees(pnl));
+    profit_of(&strategy)
 }
 
 /// `GET /strategies/{id}/pnl`
-pub async fn profit(_call: Call) -> Result<Reply, Problem> {
-    Err(Problem::NotFound("page"))
+pub async fn profit(call: Call) -> Result<Reply, Problem> {
+    profit_of(&of_caller(&call).await?)
+}
+
+/// Marks the strategies of an account to the market, and shows what it has.
+pub async fn mark_account(app: &App, account: &str) -> Result<(), Problem> {
+    let calculation = app.metrics.start_strategy_m2m();
+    let result = async {
+        let mut strategies = of_account(app, account).await?;
+        let positions = positions_of_account(app, account).await?;
+        let result = mark(app, &mut strategies, &positions).await;
+        if strategies.is_empty() {
+            app.metrics.remove_strategy_account(account);
+        } else {
+            let pnl = strategies.iter().map(|strategy| strategy.pnl_paise).sum();
+            let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+            let (strategies, instruments) = (count(strategies.len()), count(positions.len()));
+            app.metrics.update_strategy_account(account, strategies, instruments, rupees(pnl));
+        }
+        result
+    }
+    .await;
+    calculation.finish(&result);
+    result
+}
+
+/// The accounts that have strategies.
+pub async fn accounts(app: &App) -> Result<BTreeSet<String>, Problem> {
+    let query = sqlx::query_as("SELECT DISTINCT account_id FROM strategies");
+    Ok(app.database.select(query).await?.into_iter().map(|(account,)| account).collect())
+}
+
+/// Takes over how many strategies were created today before this process started.
+pub async fn resume(app: &App) -> Result<(), sqlx::Error> {
+    let now = Utc::now().timestamp_millis();
+    let midnight = now - (now + INDIA_MILLIS).rem_euclid(DAY_MILLIS);
+    let query = sqlx::query_as("SELECT COUNT(*) FROM strategies WHERE created_at >= $1");
+    let rows: Vec<(i64,)> = app.database.select(query.bind(midnight)).await?;
+    let created = rows.iter().map(|(count,)| count.unsigned_abs()).sum();
+    app.metrics.set_strategies_created_today(created);
+    Ok(())
+}
+
+/// Does an operation on a strategy, and records how it ended, also if the caller goes away.
+async fn recorded<T>(
+    metrics: Metrics,
+    operation: StrategyOperation,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let guard = metrics.start_strategy_operation(operation);
+    let result = work.await;
+    guard.finish(&result);
+    result
+}
+
+async fn insert(app: &App, strategy: &Strategy, positions: &[Position]) -> Result<(), Problem> {
+    let statement = sqlx::query(
+        "INSERT INTO strategies (id, account_id, name, stop_loss_paise, created_at, pnl_paise) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(strategy.id.clone())
+    .bind(strategy.account_id.clone())
+    .bind(strategy.name.clone())
+    .bind(strategy.stop_loss_paise)
+    .bind(strategy.created_at)
+    .bind(strategy.pnl_paise);
+    let mut transaction = app.database.begin("create_strategy").await?;
+    transaction.insert(statement).await?;
+    for position in positions {
+        if transaction.insert(position.insertion()).await? == 0 {
+            return Err(position.is_there());
+        }
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// The strategy that a call is about.
+async fn of_caller(call: &Call) -> Result<Strategy, Problem> {
+    let query = sqlx::query_as("SELECT * FROM strategies WHERE id = $1");
+    let query = query.bind(call.parameter("id").to_owned());
+    let found: Option<Strategy> = call.app.database.select(query).await?.pop();
+    let strategy = found.ok_or(Problem::NotFound("strategy"))?;
+    if strategy.account_id == call.account {
+        Ok(strategy)
+    } else {
+        Err(Problem::Denied(DenialReason::AccountMismatch))
+    }
+}
+
+async fn of_account(app: &App, account: &str) -> Result<Vec<Strategy>, Problem> {
+    let query = sqlx::query_as("SELECT * FROM strategies WHERE account_id = $1 ORDER BY id");
+    Ok(app.database.select(query.bind(account.to_owned())).await?)
+}
+
+async fn positions_of_account(app: &App, account: &str) -> Result<Vec<Position>, Problem> {
+    let query = sqlx::query_as(
+        "SELECT held.* FROM strategy_instruments held \
+         JOIN strategies ON strategies.id = held.strategy_id \
+         WHERE strategies.account_id = $1 ORDER BY held.strategy_id, held.instrument",
+    );
+    Ok(app.database.select(query.bind(account.to_owned())).await?)
+}
+
+fn with_positions(strategy: &Strategy, positions: &[Position]) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Shown {
+        #[serde(flatten)]
+        strategy: Strategy,
+        instruments: Vec<Position>,
+    }
+    Shown { strategy: strategy.clone(), instruments: positions.to_vec() }
+}
+
+fn profit_of(strategy: &Strategy) -> Result<Reply, Problem> {
+    let Strategy { pnl_paise, .. } = strategy;
+    reply::json(
+        StatusCode::OK,
+        &json!({ "pnl_paise": pnl_paise, "stopped": strategy.is_stopped() }),
+    )
+}
+
+/// Sets the profit of strategies to what their positions are worth, and stores it.
+///
+/// A strategy with a position that has no price keeps its profit, and the others are marked before that is
+/// an error.
+async fn mark(
+    app: &App,
+    strategies: &mut [Strategy],
+    positions: &[Position],
+) -> Result<(), Problem> {
+    let mut unknown = None;
+    let mut changes = Vec::new();
+    for strategy in strategies {
+        let of_strategy = positions.iter().filter(|position| position.strategy_id == strategy.id);
+        let pnl: Result<i64, _> = of_strategy.map(|position| worth(&app.market, position)).sum();
+        match pnl {
+            Ok(pnl) if pnl != strategy.pnl_paise => changes.push((pnl, strategy)),
+            Ok(_) => {}
+            Err(problem) => unknown = Some(problem),
+        }
+    }
+    if !changes.is_empty() {
+        store(app, changes).await?;
+    }
+    unknown.map_or(Ok(()), Err)
+}
+
+async fn store(app: &App, changes: Vec<(i64, &mut Strategy)>) -> Result<(), Problem> {
+    let mut stored = Vec::new();
+    let mut transaction = app.database.begin("mark_to_market").await?;
+    for (pnl, strategy) in changes {
+        // Of two that mark at once, or beside a change of the stop loss, one finds the row as it was: a stop
+        // loss is noted once.
+        let statement = sqlx::query(
+            "UPDATE strategies SET pnl_paise = $1 \
+             WHERE id = $2 AND pnl_paise = $3 AND stop_loss_paise = $4",
+        )
+        .bind(pnl)
+        .bind(strategy.id.clone())
+        .bind(strategy.pnl_paise)
+        .bind(strategy.stop_loss_paise);
+        if transaction.update(statement).await? > 0 {
+            stored.push((pnl, strategy));
+        }
+    }
+    transaction.commit().await?;
+    for (pnl, strategy) in stored {
+        let before = strategy.clone();
+        strategy.pnl_paise = pnl;
+        app.websockets.strategy_changed(&strategy.account_id, &strategy.id, pnl);
+        note_stop_loss(app.metrics, &before, strategy);
+    }
+    Ok(())
+}
+
+/// Counts a stop loss that was reached in between. To get out is asked for once, until there is less to lose
+/// again.
+fn note_stop_loss(metrics: Metrics, before: &Strategy, after: &Strategy) {
+    if after.is_stopped() && !before.is_stopped() {
+        metrics.track_strategy_stop_loss();
+        metrics.track_strategy_signal(StrategySignal::Exit);
+        tracing::info!(strategy = after.id, "the stop loss is reached");
+    }
+}
+
+/// What a position has won, in paise.
+fn worth(market: &Market, position: &Position) -> Result<i64, Problem> {
+    let Position { instrument, quantity, entry_price_paise, .. } = position;
+    let price = match last_price(market, instrument) {
+        Some(price) => price,
+        // An expired contract in an old database: it is worth nothing more and nothing less.
+        None if is_gone(market, instrument) => *entry_price_paise,
+        None => return Err(Problem::Conflict(format!("{instrument} has no price yet"))),
+    };
+    Ok(quantity * (price - entry_price_paise))
+}
+
+/// Whether an instrument is not traded any more. Before the list of instruments is there, nobody knows.
+fn is_gone(market: &Market, instrument: &str) -> bool {
+    market.instrument(instrument).is_none() && !market.instruments().is_empty()
+}
+
+fn last_price(market: &Market, instrument: &str) -> Option<i64> {
+    let price = paise(market.last(instrument)?.price);
+    (1..=HIGHEST_PRICE).contains(&price).then_some(price)
+}
+
+fn read_rupees<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    f64::deserialize(from).map(paise)
+}
+
+fn read_price<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.map(paise))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, beyond every limit")]
+fn paise(rupees: f64) -> i64 {
+    (rupees * 100.0).round() as i64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts are under 2^53 paise")]
+fn rupees(paise: i64) -> f64 {
+    paise as f64 / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        Backend,
+        config::Config,
+        ticker::protocol::{Instrument, InstrumentKind, Tick},
+    };
+
+    const ACCOUNT: &str = "T-1";
+
+    /// A backend without traffic in which nothing happens but what the test does.
+    async fn backend() -> Backend {
+        let mut config = Config::parse_from(["test", "--listen", "127.0.0.1:0", "--traffic", "0"]);
+        (config.database, config.redis) = (None, None);
+        let backend = Backend::start(config, Metrics::new()).await.unwrap();
+        let app = backend.app();
+        app.stop.cancel();
+        backend.background.close();
+        backend.background.wait().await;
+        let account = sqlx::query("INSERT INTO accounts VALUES ($1, 'a test', '', 0)");
+        app.database.insert(account.bind(ACCOUNT)).await.unwrap();
+        app.market.set_instruments(vec![instrument("TEST-A"), instrument("TEST-B")]);
+        backend
+    }
+
+    fn instrument(symbol: &str) -> Instrument {
+        Instrument {
+            symbol: symbol.to_owned(),
+            underlying: symbol.to_owned(),
+            kind: InstrumentKind::Equity,
+            lot: 25,
+        }
+    }
+
+    fn set_price(market: &Market, symbol: &str, price: f64) {
+        market.apply(Tick {
+            symbol: symbol.to_owned(),
+            sequence: 0,
+            price,
+            bid: price,
+            ask: price,
+            bid_quantity: 0,
+            ask_quantity: 0,
+            open_interest: 0,
+            sent_at: 0,
+        });
+    }
+
+    /// A strategy with positions at 100 rupees, which may lose 1,000.
+    async fn add(app: &App, id: &str, positions: &[(&str, i64)]) -> Strategy {
+        let strategy = Strategy {
+            id: id.to_owned(),
+            account_id: ACCOUNT.to_owned(),
+            name: id.to_owned(),
+            stop_loss_paise: 100_000,
+            created_at: Utc::now().timestamp_millis(),
+            pnl_paise: 0,
+        };
+        let positions: Vec<_> = positions
+            .iter()
+            .map(|(instrument, quantity)| Position {
+                strategy_id: id.to_owned(),
+                instrument: (*instrument).to_owned(),
+                quantity: *quantity,
+                entry_price_paise: 10_000,
+            })
+            .collect();
+        insert(app, &strategy, &positions).await.unwrap();
+        strategy
+    }
+
+    async fn stored(app: &App) -> Vec<i64> {
+        of_account(app, ACCOUNT).await.unwrap().iter().map(|strategy| strategy.pnl_paise).collect()
+    }
+
+    #[track_caller]
+    fn check(app: &App, expected: &[&str]) {
+        let text = app.metrics.to_text();
+        for line in expected {
+            assert!(text.lines().any(|found| found == *line), "{line}\n{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_is_worth_what_its_positions_are() {
+        let backend = backend().await;
+        let app = backend.app();
+        add(app, "1", &[("TEST-A", 50), ("TEST-B", -25)]).await;
+        add(app, "2", &[]).await;
+        set_price(&app.market, "TEST-A", 101.5);
+        set_price(&app.market, "TEST-B", 99.25);
+        mark_account(app, ACCOUNT).await.unwrap();
+        assert_eq!(stored(app).await, [9_375, 0]);
+        check(
+            app,
+            &[
+                r#"strategies_total{account_id="T-1"} 2"#,
+                r#"strategy_instruments_total{account_id="T-1"} 2"#,
+                r#"strategy_pnl_total{account_id="T-1"} 93.75"#,
+                r#"strategy_m2m_calculations_total{status="success"} 1"#,
+            ],
+        );
+        assert_eq!(accounts(app).await.unwrap(), BTreeSet::from([ACCOUNT.to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn an_account_without_strategies_is_not_shown() {
+        let backend = backend().await;
+        let app = backend.app();
+        add(app, "1", &[]).await;
+        mark_account(app, ACCOUNT).await.unwrap();
+        check(app, &[r#"strategies_total{account_id="T-1"} 1"#]);
+        app.database.delete(sqlx::query("DELETE FROM strategies")).await.unwrap();
+        mark_account(app, ACCOUNT).await.unwrap();
+        assert!(!app.metrics.to_text().contains(ACCOUNT));
+    }
+
+    #[tokio::test]
+    async fn a_stop_loss_counts_once_until_there_is_less_to_lose_again() {
+        let backend = backend().await;
+        let app = backend.app();
+        add(app, "1", &[("TEST-A", 100)]).await;
+        for price in [95.0, 90.0, 89.0, 88.0, 90.5, 80.0] {
+            set_price(&app.market, "TEST-A", price);
+            mark_account(app, ACCOUNT).await.unwrap();
+        }
+        assert_eq!(stored(app).await, [-200_000]);
+        check(
+            app,
+            &[
+                "strategy_stop_losses_triggered_total 2",
+                r#"strategy_signals_total{signal="exit"} 2"#,
+            ],
+        );
+    }
+
+    #[tokio::test]
+    async fn of_two_marks_at_once_one_notes_the_stop_loss() {
+        let backend = backend().await;
+        let app = backend.app();
+        let mut one = add(app, "1", &[("TEST-A", 100)]).await;
+        let mut other = one.clone();
+        store(app, vec![(-150_000, &mut one)]).await.unwrap();
+        store(app, vec![(-150_000, &mut other)]).await.unwrap();
+        check(app, &["strategy_stop_losses_triggered_total 1"]);
+    }
+
+    #[tokio::test]
+    async fn a_strategy_without_a_price_stays_as_it_was() {
+        let backend = backend().await;
+        let app = backend.app();
+        add(app, "1", &[("TEST-A", 25), ("TEST-B", 25)]).await;
+        add(app, "2", &[("TEST-A", 25)]).await;
+        set_price(&app.market, "TEST-A", 102.0);
+        mark_account(app, ACCOUNT).await.unwrap_err();
+        assert_eq!(stored(app).await, [0, 5_000]);
+        check(
+            app,
+            &[
+                r#"strategy_m2m_calculations_total{status="error"} 1"#,
+                r#"strategy_pnl_total{account_id="T-1"} 50"#,
+            ],
+        );
+        // It expires, and has won nothing and lost nothing.
+        app.market.set_instruments(vec![instrument("TEST-A")]);
+        mark_account(app, ACCOUNT).await.unwrap();
+        assert_eq!(stored(app).await, [5_000, 5_000]);
+        // Nobody knows yet what is traded.
+        app.market.set_instruments(Vec::new());
+        mark_account(app, ACCOUNT).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_strategy_is_created_with_all_of_its_positions_or_not_at_all() {
+        let backend = backend().await;
+        let app = backend.app();
+        let mut strategy = add(app, "1", &[]).await;
+        strategy.id = "2".to_owned();
+        let position = Position {
+            strategy_id: "2".to_owned(),
+            instrument: "TEST-A".to_owned(),
+            quantity: 25,
+            entry_price_paise: 10_000,
+        };
+        let problem = insert(app, &strategy, &[position.clone(), position]).await.unwrap_err();
+        assert!(matches!(problem, Problem::Conflict(_)), "{problem}");
+        assert_eq!(stored(app).await, [0]);
+    }
+
+    #[tokio::test]
+    async fn the_strategies_of_today_are_counted_on_after_a_restart() {
+        let backend = backend().await;
+        let app = backend.app();
+        let mut strategy = add(app, "1", &[]).await;
+        strategy.id = "2".to_owned();
+        strategy.created_at -= DAY_MILLIS;
+        insert(app, &strategy, &[]).await.unwrap();
+        resume(app).await.unwrap();
+        check(app, &["total_strategies_created_today 1"]);
+    }
+
+    #[test]
+    fn a_position_is_entered_as_the_market_allows() {
+        let market = Market::default();
+        market.set_instruments(vec![instrument("TEST-A"), instrument("TEST-B")]);
+        set_price(&market, "TEST-A", 100.25);
+        let enter = |instrument: &str, quantity, price_paise| {
+            let instrument = instrument.to_owned();
+            let position = NewPosition { instrument, quantity, price_paise };
+            position.enter(&market, "1").map(|position| position.entry_price_paise)
+        };
+        assert_eq!(enter("TEST-A", -50, None).unwrap(), 10_025);
+        assert_eq!(enter("TEST-B", 25, Some(9_900)).unwrap(), 9_900);
+        for (instrument, quantity, price) in [
+            ("TEST-C", 25, Some(1)),
+            ("TEST-A", 0, None),
+            ("TEST-A", 26, None),
+            ("TEST-A", i64::MIN, None),
+            ("TEST-B", 25, None),
+            ("TEST-A", 25, Some(0)),
+        ] {
+            let refused = enter(instrument, quantity, price).unwrap_err();
+            assert!(matches!(refused, Problem::Refused(_)), "{instrument} {quantity}: {refused}");
+        }
+    }
 }

@@ -76,6 +76,31 @@ pub struct Candle {
     pub close: f64,
 }
 
+impl Candle {
+    /// How long a candle is, in milliseconds.
+    pub const MINUTE: i64 = 60_000;
+
+    /// The minute of a tick, as far as the tick tells.
+    #[must_use]
+    pub fn of(tick: &Tick) -> Self {
+        let sent_at = tick.sent_at.div_euclid(1_000);
+        let begin = sent_at - sent_at.rem_euclid(Self::MINUTE);
+        Self { begin, open: tick.price, high: tick.price, low: tick.price, close: tick.price }
+    }
+
+    /// Takes the tick into its candle. If that is another one, gives the old one back, which is over.
+    pub fn add(&mut self, tick: &Tick) -> Option<Self> {
+        let next = Self::of(tick);
+        if next.begin != self.begin {
+            return Some(std::mem::replace(self, next));
+        }
+        self.high = self.high.max(next.high);
+        self.low = self.low.min(next.low);
+        self.close = next.close;
+        None
+    }
+}
+
 /// Asks what margin an order needs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MarginRequest {

@@ -32,7 +32,7 @@ pub async fn run(app: Arc<App>, backend: SocketAddr, rate: u32, stop: Cancellati
     others.spawn(stop.clone().run_until_cancelled_owned(rare::run(
         app.clone(),
         client.clone(),
-        traders.clone(),
+        traders[0].clone(),
     )));
     for number in 0..sockets::CLIENTS {
         let trader = traders[number % traders.len()].clone();

@@ -10,22 +10,19 @@ use super::{
     client::{Client, Credentials},
     day::Trader,
 };
-use crate::{
-    app::App,
-    faults::{Fault, Faults},
-};
+use crate::{accounts, app::App, faults::Fault};
 
 /// Everything of this page, in turn; then nothing more.
 ///
 /// None of it lasts long enough, or comes often enough, for an alert.
-pub(super) async fn run(app: Arc<App>, client: Client, traders: Vec<Arc<Trader>>) {
+pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
     let faults = &app.faults;
     pause(20).await;
     hang_up(&client).await;
     pause(5).await;
-    lock_out(&client, traders[0].account).await;
+    lock_out(&client).await;
     pause(5).await;
-    ask_too_often(&traders[1]).await;
+    ask_too_often(&trader).await;
     pause(5).await;
     // Connections are cut for a moment; the cache goes on with its first layer.
     faults.hold(Fault::Redis, Duration::from_secs(2)).await;
@@ -40,15 +37,11 @@ pub(super) async fn run(app: Arc<App>, client: Client, traders: Vec<Arc<Trader>>
     faults.hold(Fault::SlowClients, Duration::from_secs(15)).await;
     pause(25).await;
     // A bug that one request in two thousand meets.
-    panic_once(faults);
+    faults.once(Fault::Panics);
 }
 
 async fn pause(seconds: u64) {
     time::sleep(Duration::from_secs(seconds)).await;
-}
-
-fn panic_once(faults: &Faults) {
-    faults.once(Fault::Panics);
 }
 
 /// Clients that go away before they were answered.
@@ -64,10 +57,12 @@ async fn hang_up(client: &Client) {
     }
 }
 
-/// Someone who does not know the password, and does not give up.
-async fn lock_out(client: &Client, account: &str) {
+/// Someone who does not know the password, and does not give up: of an account that nobody trades with, or its
+/// trader would be locked out as well.
+async fn lock_out(client: &Client) {
     for attempt in 0..6 {
-        let body = json!({ "account": account, "password": format!("guess {attempt}") });
+        let body =
+            json!({ "account": accounts::DEMO_IDLE, "password": format!("guess {attempt}") });
         client
             .ask(Method::POST, "/auth/login", "/auth/login", &Credentials::Nobody, Some(body))
             .await;

@@ -25,7 +25,7 @@ pub(super) async fn run(number: usize, trader: Arc<Trader>, stop: CancellationTo
     while !stop.is_cancelled() {
         if let Err(error) = listen(number, &trader, &stop).await {
             tracing::debug!(%error, "a listener ended");
-            drop(stop.run_until_cancelled(time::sleep(Duration::from_secs(1))).await);
+            stop.run_until_cancelled(time::sleep(Duration::from_secs(1))).await;
         }
     }
 }
