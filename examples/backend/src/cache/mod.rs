@@ -76,11 +76,16 @@ impl Cache {
     }
 
     /// Sets the value of a key for a time.
+    ///
+    /// What is kept no longer than [`MEMORY_KEEP`] is in memory only: by the time that it has gone there, Redis
+    /// would not have it either.
     pub async fn set(&self, key: &str, value: &(impl Serialize + Sync), keep: Duration) {
         // What has no JSON is computed anew each time.
         let Ok(value) = serde_json::to_vec(value).map(Bytes::from) else { return };
-        self.set_memory(key, value.clone(), keep).await;
-        self.set_redis(key, &value, keep).await;
+        if keep > MEMORY_KEEP {
+            self.set_redis(key, &value, keep).await;
+        }
+        self.set_memory(key, value, keep).await;
     }
 
     /// Forgets the value of a key.
@@ -102,10 +107,7 @@ impl Cache {
         }
     }
 
-    /// The value of a key, or else what `compute` gives, which is then kept for a time.
-    ///
-    /// What is kept no longer than [`MEMORY_KEEP`] is in memory only: by the time that it has gone there, Redis
-    /// would not have it either.
+    /// The value of a key, or else what `compute` gives, which is then [`set`](Self::set).
     pub async fn get_or_insert<T, E>(
         &self,
         key: &str,
@@ -115,17 +117,13 @@ impl Cache {
     where
         T: DeserializeOwned + Serialize + Sync,
     {
-        let shared = keep > MEMORY_KEEP;
-        let found = if shared { self.get(key).await } else { self.get_memory(key).await };
+        let found =
+            if keep > MEMORY_KEEP { self.get(key).await } else { self.get_memory(key).await };
         if let Some(value) = found {
             return Ok(value);
         }
         let value = compute.await?;
-        if shared {
-            self.set(key, &value, keep).await;
-        } else if let Ok(value) = serde_json::to_vec(&value) {
-            self.set_memory(key, value.into(), keep).await;
-        }
+        self.set(key, &value, keep).await;
         Ok(value)
     }
 
@@ -267,7 +265,9 @@ mod tests {
     async fn a_value_leaves_both_layers_when_its_time_is_over() {
         let metrics = Metrics::new();
         let cache = cache(metrics, &Faults::default()).await;
-        cache.set("quote", &"22450.10", Duration::from_millis(1)).await;
+        let (old, shortly) = (Bytes::from_static(b"\"22450.10\""), Duration::from_millis(1));
+        cache.set_memory("quote", old.clone(), shortly).await;
+        cache.set_redis("quote", &old, shortly).await;
         until(async || cache.get::<String>("quote").await.is_none()).await;
         cache.set("quote", &"22450.15", HOUR).await;
         assert_eq!(cache.get::<String>("quote").await.as_deref(), Some("22450.15"));

@@ -230,18 +230,8 @@ async fn answer<T: DeserializeOwned + Send + Serialize + Sync>(
 ) -> Result<Reply, Problem> {
     let query = call.app.metrics.start_fo_query(kind);
     let key = format!("fo:{}:{}:{detail}", kind.as_str(), call.parameter("underlying"));
-    let cached = call.app.cache.get(&key).await;
-    let is_cached = cached.is_some();
-    let found = match cached {
-        Some(found) => Ok(found),
-        None => find.await,
-    };
-    match found {
-        Ok(found) => {
-            if !is_cached {
-                call.app.cache.set(&key, &found, keep).await;
-            }
-            let (rows, answer) = found;
+    match call.app.cache.get_or_insert(&key, keep, find).await {
+        Ok((rows, answer)) => {
             query.rows(rows as u64).success();
             reply::json(StatusCode::OK, &answer)
         }

@@ -5,8 +5,6 @@ mod sample;
 
 pub use self::sample::{sample_csv, sample_xlsx};
 
-use std::time::Duration;
-
 use backend_metrics::labels::StatementFileType;
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
@@ -16,6 +14,7 @@ use tokio::task;
 use uuid::Uuid;
 
 use crate::{
+    cache::MEMORY_KEEP,
     reply::{self, Problem, Reply},
     routes::Call,
 };
@@ -26,8 +25,6 @@ pub const CSV: &str = "text/csv";
 pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// The largest file.
 const LARGEST_FILE: usize = 5 * 1024 * 1024;
-/// How long sums are kept, unless an upload makes new ones.
-const KEEP_SUMS: Duration = Duration::from_mins(10);
 
 /// What the transactions of a category come to.
 #[derive(Clone, Debug, Deserialize, FromRow, PartialEq, Serialize)]
@@ -85,7 +82,7 @@ pub async fn list(call: Call) -> Result<Reply, Problem> {
     );
     let sums = call.app.database.select(query.bind(call.account.clone()));
     let sums: Vec<Sum> =
-        call.app.cache.get_or_insert(&sums_key(&call.account), KEEP_SUMS, sums).await?;
+        call.app.cache.get_or_insert(&sums_key(&call.account), MEMORY_KEEP, sums).await?;
     reply::json(StatusCode::OK, &sums)
 }
 
