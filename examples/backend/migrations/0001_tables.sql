@@ -57,3 +57,5 @@ CREATE TABLE statement_transactions (
     description TEXT NOT NULL,
     amount_paise BIGINT NOT NULL
 );
+
+CREATE INDEX statement_transactions_by_account ON statement_transactions (account_id);

@@ -25,7 +25,7 @@ use tokio::{sync::Semaphore, task};
 use uuid::Uuid;
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, MEMORY_KEEP},
     database::Database,
     reply::{self, Problem, Reply},
     routes::{Access, Call},
@@ -42,7 +42,7 @@ const MOST_FAILURES: u32 = 5;
 /// How long it stays locked.
 const LOCK_TIME: TimeDelta = TimeDelta::minutes(1);
 /// How long an API key may go on after it was deleted.
-const KEY_KEPT: Duration = Duration::from_mins(1);
+const KEY_KEPT: Duration = Duration::from_mins(15);
 
 /// A hash that no password has, for accounts that do not exist: they shall not be told apart by time.
 const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdCEhIQ\
@@ -190,15 +190,17 @@ impl Auth {
     async fn account_of_key(&self, key: &HeaderValue) -> Result<String, Problem> {
         let hash = hash_key(key.as_bytes());
         let cached = format!("api_key:{hash}");
-        let mut found: Option<ApiKey> = self.cache.get(&cached).await;
-        if found.is_none() {
+        let found = if let Some(found) = self.cache.get::<Option<ApiKey>>(&cached).await {
+            found
+        } else {
             let query =
                 sqlx::query_as("SELECT account_id, expires_at FROM api_keys WHERE key_hash = $1");
-            found = self.database.select(query.bind(hash)).await?.pop();
-            if let Some(key) = &found {
-                self.cache.set(&cached, key, KEY_KEPT).await;
-            }
-        }
+            let found = self.database.select(query.bind(hash)).await?.pop();
+            // Of a wrong key too, as it is tried again; but not in Redis, which anyone could fill so.
+            let keep = if found.is_some() { KEY_KEPT } else { MEMORY_KEEP };
+            self.cache.set(&cached, &found, keep).await;
+            found
+        };
         let (status, account) = match found {
             Some(key) if key.expires_at > self.now().timestamp_millis() => {
                 (ApiKeyStatus::Valid, Some(key.account_id))

@@ -27,8 +27,8 @@ pub struct Config {
     pub database: Option<DatabaseAddress>,
 
     /// The Redis behind the cache; without it an embedded stand-in
-    #[arg(long, env = "REDIS_URL", value_name = "redis://...", hide_env_values = true, value_parser = redis_client)]
-    pub redis: Option<redis::Client>,
+    #[arg(long, env = "REDIS_URL", value_name = "redis://...", hide_env_values = true)]
+    pub redis: Option<String>,
 
     /// The bearer token that a scraper of /metrics has to send; without it anyone may scrape
     #[arg(long, env = "BACKEND_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
@@ -63,8 +63,4 @@ impl FromStr for DatabaseAddress {
             None => Ok(Self::File(text.into())),
         }
     }
-}
-
-fn redis_client(url: &str) -> Result<redis::Client, redis::RedisError> {
-    redis::Client::open(url)
 }

@@ -76,6 +76,13 @@ impl Faults {
         self.replace(fault, OFF, ONCE);
     }
 
+    /// Waits until there is to be trouble.
+    pub async fn begin(&self, fault: Fault) {
+        while !self.is_on(fault) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Makes trouble for a while, unless it is made anyway.
     pub async fn hold(&self, fault: Fault, time: Duration) {
         if self.replace(fault, OFF, ON) {

@@ -108,8 +108,9 @@ impl Backend {
             .await
             .map_err(StartError::Database)?;
         accounts::seed(&database).await.map_err(StartError::Database)?;
-        let cache =
-            Cache::open(config.redis, metrics, faults.clone()).await.map_err(StartError::Redis)?;
+        let cache = Cache::open(config.redis.as_deref(), metrics, faults.clone())
+            .await
+            .map_err(StartError::Redis)?;
         let ticker = ticker::server::start(faults.clone(), &background, stop.clone())
             .await
             .map_err(StartError::Ticker)?;
@@ -122,7 +123,7 @@ impl Backend {
             indicators: Indicators::new(metrics),
             orders: Orders::new(metrics, database.clone()),
             ticker: TickerClient::new(ticker, metrics),
-            auth: Auth::new(metrics, database.clone(), cache),
+            auth: Auth::new(metrics, database.clone(), cache.clone()),
             limits: RateLimits::new(metrics),
             websockets: Websockets::new(background.clone(), stop.clone()),
             workers: Workers::new(metrics),
@@ -134,6 +135,7 @@ impl Backend {
             background.spawn(stop.clone().run_until_cancelled_owned(task));
         };
         until_stopped(Box::pin(database.trouble(faults)));
+        until_stopped(Box::pin(cache.watch()));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
         until_stopped(Box::pin(websocket::hub::run(app.clone())));

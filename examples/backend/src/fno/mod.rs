@@ -230,15 +230,7 @@ async fn answer<T: DeserializeOwned + Send + Serialize + Sync>(
 ) -> Result<Reply, Problem> {
     let query = call.app.metrics.start_fo_query(kind);
     let key = format!("fo:{}:{}:{detail}", kind.as_str(), call.parameter("underlying"));
-    let found = async {
-        if let Some(found) = call.app.cache.get(&key).await {
-            return Ok(found);
-        }
-        let found = find.await?;
-        call.app.cache.set(&key, &found, keep).await;
-        Ok(found)
-    };
-    match found.await {
+    match call.app.cache.get_or_insert(&key, keep, find).await {
         Ok((rows, answer)) => {
             query.rows(rows as u64).success();
             reply::json(StatusCode::OK, &answer)

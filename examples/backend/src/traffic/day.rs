@@ -12,6 +12,7 @@ use super::client::{Answer, Client, Credentials};
 use crate::{
     accounts,
     app::App,
+    statements,
     ticker::protocol::{Instrument, InstrumentKind},
 };
 
@@ -90,7 +91,7 @@ pub(super) struct Trader {
     pub(super) app: Arc<App>,
     tokens: Mutex<Option<Tokens>>,
     strategies: Mutex<Vec<Strategy>>,
-    orders: Mutex<Vec<String>>,
+    orders: Mutex<Vec<Order>>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +104,13 @@ struct Tokens {
 struct Strategy {
     id: String,
     instruments: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Order {
+    id: String,
+    /// In rupees, unless it takes what the market gives.
+    price: Option<f64>,
 }
 
 impl Trader {
@@ -196,7 +204,7 @@ impl Trader {
             Action::PlaceOrder => self.place_order(who).await,
             Action::Orders => get("/orders", "/orders", who).await,
             Action::Order | Action::ModifyOrder | Action::CancelOrder => match self.order() {
-                Some(id) => self.change_order(action, &id, who).await,
+                Some(order) => self.change_order(action, &order, who).await,
                 None => self.place_order(who).await,
             },
             Action::Analytics(endpoint) => {
@@ -329,7 +337,7 @@ impl Trader {
         }
     }
 
-    fn order(&self) -> Option<String> {
+    fn order(&self) -> Option<Order> {
         one_of(&self.orders.lock())
     }
 
@@ -350,17 +358,17 @@ impl Trader {
             "order_type": order_type,
             "side": side,
             "quantity": instrument.lot,
-            // In steps of five paise.
-            "price": away.map(|away| (price * away * 20.0).round() / 20.0),
+            "price": away.map(|away| in_steps(price * away)),
         })
     }
 
     async fn place_order(&self, who: &Credentials) -> Option<Answer> {
         let body = self.new_order();
+        let price = body["price"].as_f64();
         let answer = self.client.ask(Method::POST, "/orders", "/orders", who, Some(body)).await?;
         if let Some(id) = answer.value["id"].as_str() {
             let mut orders = self.orders.lock();
-            orders.push(id.to_owned());
+            orders.push(Order { id: id.to_owned(), price });
             // Older ones are over.
             if orders.len() > 20 {
                 orders.remove(0);
@@ -369,23 +377,30 @@ impl Trader {
         Some(answer)
     }
 
-    async fn change_order(&self, action: Action, id: &str, who: &Credentials) -> Option<Answer> {
-        let path = format!("/orders/{id}");
-        let (method, body) = match action {
-            Action::ModifyOrder => (Method::PUT, Some(json!({ "price": 100.0 }))),
-            Action::CancelOrder => (Method::DELETE, None),
+    async fn change_order(
+        &self,
+        action: Action,
+        order: &Order,
+        who: &Credentials,
+    ) -> Option<Answer> {
+        let path = format!("/orders/{}", order.id);
+        let (method, body) = match (action, order.price) {
+            (Action::ModifyOrder, Some(price)) => {
+                (Method::PUT, Some(json!({ "price": in_steps(price * 1.001) })))
+            }
+            (Action::CancelOrder, _) => (Method::DELETE, None),
             _ => (Method::GET, None),
         };
         self.client.ask(method, "/orders/{id}", &path, who, body).await
     }
 
     async fn upload_statement(&self, who: &Credentials) -> Option<Answer> {
-        const EXCEL: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+        let rows = rand::random_range(20..200);
         let (media_type, body) = match rand::random_range(0..10) {
             // Not every file is what its name says.
-            0 => ("text/csv", Bytes::from_static(b"day;what\nyesterday;something\n")),
-            1..5 => (EXCEL, Bytes::new()),
-            _ => ("text/csv", Bytes::new()),
+            0 => (statements::CSV, Bytes::from_static(b"day;what\nyesterday;something\n")),
+            1..5 => (statements::XLSX, statements::sample_xlsx(rows).unwrap_or_default().into()),
+            _ => (statements::CSV, statements::sample_csv(rows).into()),
         };
         self.client.send(Method::POST, "/statements", "/statements", who, media_type, body).await
     }
@@ -394,6 +409,11 @@ impl Trader {
 /// An action, as often as the table says.
 fn pick() -> Action {
     DAY.choose_weighted(&mut rand::rng(), |row| row.0).expect("the weights are positive").1
+}
+
+/// A price in steps of five paise.
+fn in_steps(price: f64) -> f64 {
+    (price * 20.0).round() / 20.0
 }
 
 fn one_of<T: Clone>(all: &[T]) -> Option<T> {

@@ -27,6 +27,8 @@ fn what_cannot_work_is_one_clear_line_and_a_failure() {
         (vec!["--database", "/nowhere/at/all.sqlite"], "cannot use the database: "),
         (vec!["--database", "/dev/null/x"], "cannot use the database: "),
         (vec!["--redis", &redis], "cannot use Redis: "),
+        (vec!["--redis", "redis://me:secret@127.0.0.1:port"], "cannot use Redis: "),
+        (vec!["--redis", "x"], "cannot use Redis: "),
         (vec!["--metrics-token", "\n"], "cannot use the metrics token: "),
     ] {
         let free = if arguments[0] == "--listen" { vec![] } else { on_a_free_port.to_vec() };
@@ -38,7 +40,6 @@ fn what_cannot_work_is_one_clear_line_and_a_failure() {
     for (arguments, says) in [
         (["--listen", "here"], "--listen"),
         (["--database", "mysql://x"], "--database"),
-        (["--redis", "x"], "--redis"),
         (["--traffic", "-1"], "--traffic"),
         (["--faults", "rain"], "--faults"),
         (["--colour", "blue"], "--colour"),

@@ -1,0 +1,102 @@
+//! Statements of a broker, uploaded as CSV or Excel.
+
+mod read;
+mod sample;
+
+pub use self::sample::{sample_csv, sample_xlsx};
+
+use backend_metrics::labels::StatementFileType;
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::FromRow;
+use tokio::task;
+use uuid::Uuid;
+
+use crate::{
+    cache::MEMORY_KEEP,
+    reply::{self, Problem, Reply},
+    routes::Call,
+};
+
+/// The media type of a statement as CSV.
+pub const CSV: &str = "text/csv";
+/// The media type of a statement as Excel.
+pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+/// The largest file.
+const LARGEST_FILE: usize = 5 * 1024 * 1024;
+
+/// What the transactions of a category come to.
+#[derive(Clone, Debug, Deserialize, FromRow, PartialEq, Serialize)]
+pub struct Sum {
+    /// The category.
+    pub category: String,
+    /// How many there are.
+    pub transactions: i64,
+    /// Their amounts together.
+    pub amount_paise: i64,
+}
+
+/// `POST /statements`
+///
+/// All of its rows are stored, or none.
+pub async fn upload(mut call: Call) -> Result<Reply, Problem> {
+    let file_type = file_type(call.request.headers())?;
+    let file = call.bytes(LARGEST_FILE).await?;
+    let metrics = call.app.metrics;
+    let upload = metrics.start_statement_upload(file_type, file.len() as u64);
+    // Not here, where it would hold other requests up.
+    let read = task::spawn_blocking(move || read::read(file_type, &file, metrics))
+        .await
+        .unwrap_or_else(|_| Err(read::StatementError::Format("it broke the reader".to_owned())));
+    upload.finish(&read, read::StatementError::error_type);
+    let rows = read.map_err(|error| Problem::Refused(error.to_string()))?;
+
+    let transactions = rows.len();
+    let mut transaction = call.app.database.begin("import_statement").await?;
+    for row in rows {
+        let insert = sqlx::query(
+            "INSERT INTO statement_transactions \
+             (id, account_id, day, category, description, amount_paise) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        );
+        let insert = insert
+            .bind(Uuid::now_v7().simple().to_string())
+            .bind(call.account.clone())
+            .bind(row.day.to_string())
+            .bind(row.category.as_str())
+            .bind(row.description)
+            .bind(row.amount_paise);
+        transaction.insert(insert).await?;
+    }
+    transaction.commit().await?;
+    call.app.cache.delete(&sums_key(&call.account)).await;
+    reply::json(StatusCode::CREATED, &json!({ "transactions": transactions }))
+}
+
+/// `GET /statements`
+pub async fn list(call: Call) -> Result<Reply, Problem> {
+    let query = sqlx::query_as(
+        "SELECT category, COUNT(*) AS transactions, CAST(SUM(amount_paise) AS BIGINT) AS amount_paise \
+         FROM statement_transactions WHERE account_id = $1 GROUP BY category ORDER BY category",
+    );
+    let sums = call.app.database.select(query.bind(call.account.clone()));
+    let sums: Vec<Sum> =
+        call.app.cache.get_or_insert(&sums_key(&call.account), MEMORY_KEEP, sums).await?;
+    reply::json(StatusCode::OK, &sums)
+}
+
+fn sums_key(account: &str) -> String {
+    format!("statement-sums/{account}")
+}
+
+/// The type of the file, without the parameters of the media type.
+fn file_type(headers: &HeaderMap) -> Result<StatementFileType, Problem> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    match media_type.to_ascii_lowercase().as_str() {
+        CSV => Ok(StatementFileType::Csv),
+        XLSX => Ok(StatementFileType::Excel),
+        _ => Err(Problem::BadRequest(format!("a statement is {CSV} or {XLSX}"))),
+    }
+}
