@@ -84,8 +84,8 @@ pub async fn option_chain(call: Call) -> Result<Reply, Problem> {
         let app = &call.app;
         let price = last_price(&app.market, &app.ticker, call.parameter("underlying")).await?;
         let (metrics, span) = (app.metrics, Span::current());
-        // A hundred volatilities to search for: too long for a thread that others wait for. It takes the span
-        // along, so that what is recorded is known to be of this request.
+        // With hundreds of options, each with a search, too long for a thread that others wait for. It takes the
+        // span along, so that what is recorded is known to be of this request.
         let chain = move || span.in_scope(|| board.chain(price, Utc::now(), metrics));
         let board = task::spawn_blocking(chain).await.map_err(|e| Problem::Internal(e.into()))?;
         Ok((board.strikes.len(), OptionChain { price, board }))
@@ -219,8 +219,8 @@ fn key_of(expiry: Option<NaiveDate>) -> String {
 
 /// Answers a query out of the cache, or with the rows and the answer that `find` comes to.
 ///
-/// Both are queries: the time is what the caller waits. A caller that goes away drops the guard, which records
-/// the query as cancelled.
+/// Either way it is a query, and its time is what the caller waits. A caller that goes away drops the guard,
+/// which records the query as cancelled. `detail` is what the answer depends on beside the underlying.
 async fn answer<T: DeserializeOwned + Send + Serialize + Sync>(
     call: &Call,
     kind: FoQueryType,
