@@ -395,7 +395,7 @@ mod tests {
         let mut sequences: HashMap<_, _> =
             exchange_of_all.snapshot().into_iter().map(|it| (it.symbol, it.sequence)).collect();
         let (mut ticks, mut gaps) = (0, 0);
-        for _ in 0..6_000 {
+        for _ in 0..12_000 {
             for tick in exchange_of_all.beat() {
                 ticks += 1;
                 let before = sequences.insert(tick.symbol, tick.sequence).unwrap();
@@ -403,8 +403,8 @@ mod tests {
             }
         }
         assert!(!sequences.contains_key("NIFTY"));
-        assert!((40_000..48_000).contains(&ticks), "{ticks}");
-        assert!((1..40).contains(&gaps), "{gaps}");
+        assert!((90_000..96_000).contains(&ticks), "{ticks}");
+        assert!((1..60).contains(&gaps), "{gaps}");
         let resumed = exchange_of_all.subscribe(&["NIFTY".to_owned()]);
         // As many as before it was unsubscribed, and this one.
         assert_eq!(resumed[0].sequence, 2);

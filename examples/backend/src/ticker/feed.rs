@@ -79,8 +79,9 @@ async fn connect(
     let instruments = app.market.instruments();
     let symbols: Vec<_> = instruments.iter().map(|it| it.symbol.clone()).collect();
     app.ticker.subscribe(&symbols).await?;
+    let stream = app.ticker.stream().await?;
     app.metrics.set_ticker_subscriptions(symbols.len().try_into()?);
-    Ok(app.ticker.stream().await?)
+    Ok(stream)
 }
 
 /// Subscribes anew to what had a gap: the service then sends how it stands now.
@@ -177,7 +178,10 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::{Feed, TickerError};
-    use crate::{market::Market, ticker::protocol::Tick};
+    use crate::{
+        market::Market,
+        ticker::protocol::{Candle, Tick},
+    };
 
     const MINUTE: i64 = 60_000_000;
 
@@ -229,12 +233,8 @@ mod tests {
             ],
         );
         assert_eq!(with_gaps.try_recv().as_deref(), Ok("NIFTY"));
-        let minute = market.minute("NIFTY").unwrap();
-        assert_eq!(minute.begin, 600_000);
-        assert_eq!(
-            [minute.open, minute.high, minute.low, minute.close],
-            [100.0, 103.0, 100.0, 101.0]
-        );
+        let minute = Candle { begin: 600_000, open: 100.0, high: 103.0, low: 100.0, close: 101.0 };
+        assert_eq!(market.minute("NIFTY"), Some(minute));
         assert_eq!(market.last("NIFTY").unwrap().sequence, 11);
     }
 

@@ -219,8 +219,9 @@ fn following(
 
 /// Each tick as an event.
 fn events(ticks: &[Tick]) -> Bytes {
-    let events = ticks.iter().filter_map(|tick| serde_json::to_string(tick).ok());
-    events.map(|tick| format!("data: {tick}\n\n")).collect::<String>().into()
+    let ticks = ticks.iter().filter_map(|tick| serde_json::to_string(tick).ok());
+    let events: Vec<_> = ticks.map(|tick| format!("data: {tick}\n\n")).collect();
+    events.concat().into()
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, StatusCode> {
