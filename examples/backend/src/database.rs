@@ -157,11 +157,19 @@ impl Database {
             let mut taken = Vec::new();
             while faults.is_on(Fault::Database) {
                 // Past the last one this waits as any other caller does, in vain.
-                if let Ok(mut connection) = self.connection().await {
-                    let query = if taken.is_empty() { SLOW } else { WRONG };
+                let query = match self.connection().await {
+                    Ok(connection) => {
+                        taken.push(connection);
+                        WRONG
+                    }
+                    Err(_) => {
+                        taken.truncate(1);
+                        SLOW
+                    }
+                };
+                if let Some(connection) = taken.last_mut() {
                     let query = sqlx::query_as::<_, (i64,)>(query);
-                    drop(select(self.metrics, &mut connection, query).await);
-                    taken.push(connection);
+                    drop(select(self.metrics, connection, query).await);
                 }
             }
             drop(taken);

@@ -84,6 +84,7 @@ async fn a_healthy_day_moves_every_family_and_adds_up() {
         Duration::from_secs(seconds.parse().expect("DAY_SECONDS is a number of seconds"))
     });
     let metrics: Metrics = telemetry::metrics().expect("there is one instance");
+    telemetry::start_log(metrics).expect("there is one log");
     let config = Config::parse_from(["reference-backend", "--listen", "127.0.0.1:0"]);
     let mut backend = Backend::start(config, metrics).await.expect("it starts");
     let started = Instant::now();
@@ -160,7 +161,7 @@ async fn a_healthy_day_moves_every_family_and_adds_up() {
         number(&exposition, "websocket_messages_received_total"),
         number(&exposition, "websocket_messages_sent_total"),
     ];
-    println!("messages: clients {:?}, scraped {messages:?}", tally.messages);
+    assert_eq!(messages, [tally.messages_sent as f64, tally.messages_received as f64]);
 
     // A healthy day.
     let (all, wrong) = (tally.count(|_| true), tally.count(|status| status >= 500));

@@ -24,8 +24,10 @@ pub struct Tally {
     pub answers: BTreeMap<(String, &'static str, u16), u64>,
     /// Requests without an answer, by endpoint: the client hung up, or the connection broke.
     pub unanswered: BTreeMap<&'static str, u64>,
-    /// Messages that WebSockets sent and received.
-    pub messages: [u64; 2],
+    /// Messages that WebSockets sent.
+    pub messages_sent: u64,
+    /// Messages that WebSockets received.
+    pub messages_received: u64,
 }
 
 impl Tally {

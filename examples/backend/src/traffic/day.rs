@@ -150,20 +150,21 @@ impl Trader {
         self.tokens.lock().as_ref().map(|tokens| tokens.access.clone())
     }
 
-    /// The symbol of something that can be traded.
-    pub(super) fn symbol(&self) -> String {
-        self.instrument().map_or_else(|| "NIFTY".to_owned(), |instrument| instrument.symbol)
+    /// The symbols of everything that can be traded.
+    pub(super) fn symbols(&self) -> Vec<String> {
+        self.app.market.instruments().iter().map(|instrument| instrument.symbol.clone()).collect()
+    }
+
+    /// The symbol of one of the few options that everybody looks at.
+    pub(super) fn favourite(&self) -> Option<String> {
+        let instruments = self.app.market.instruments();
+        let is_option = |it: &&Instrument| matches!(it.kind, InstrumentKind::Option { .. });
+        let options: Vec<_> = instruments.iter().filter(is_option).take(5).collect();
+        one_of(&options).map(|option| option.symbol.clone())
     }
 
     fn instrument(&self) -> Option<Instrument> {
-        let instruments = self.app.market.instruments();
-        (!instruments.is_empty())
-            .then(|| instruments[rand::random_range(..instruments.len())].clone())
-    }
-
-    fn option(&self) -> Option<Instrument> {
-        let is_option = |it: &Instrument| matches!(it.kind, InstrumentKind::Option { .. });
-        std::iter::repeat_with(|| self.instrument()).take(20).flatten().find(is_option)
+        one_of(&self.app.market.instruments())
     }
 
     async fn take(&self, action: Action, who: &Credentials) -> Option<Answer> {
@@ -219,10 +220,10 @@ impl Trader {
                 self.client.ask(Method::POST, "/fo/greeks", "/fo/greeks", who, Some(option)).await
             }
             Action::Indicator => {
-                let option = self.option()?;
+                let option = self.favourite()?;
                 let names = ["iv", "delta", "gamma", "theta", "vega", "oi"];
                 let name = one_of(&names)?;
-                let path = format!("/indicators/{name}/{}", option.symbol);
+                let path = format!("/indicators/{name}/{option}");
                 get("/indicators/{indicator}/{instrument}", &path, &key).await
             }
             Action::Holidays => {

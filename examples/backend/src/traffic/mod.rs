@@ -27,6 +27,10 @@ pub async fn run(app: Arc<App>, backend: SocketAddr, rate: u32, stop: Cancellati
         .iter()
         .map(|account| Arc::new(Trader::new(account, client.clone(), app.clone())))
         .collect();
+    // Nobody comes before there is something to trade.
+    while app.market.instruments().is_empty() && !stop.is_cancelled() {
+        time::sleep(Duration::from_millis(50)).await;
+    }
     // Those that end by themselves, and those that are ended.
     let (requests, others) = (TaskTracker::new(), TaskTracker::new());
     others.spawn(stop.clone().run_until_cancelled_owned(rare::run(

@@ -1,14 +1,19 @@
 //! What happens once on a day, for a moment: so that nothing is at zero for ever.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::TcpStream, time};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time,
+};
 
 use super::{
     client::{Client, Credentials},
     day::Trader,
+    sockets,
 };
 use crate::{accounts, app::App, faults::Fault, workers::Work};
 
@@ -18,7 +23,8 @@ use crate::{accounts, app::App, faults::Fault, workers::Work};
 pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
     let faults = &app.faults;
     pause(20).await;
-    hang_up(&client).await;
+    drop(hang_up(&client).await);
+    drop(sockets::shout(&trader).await);
     pause(5).await;
     lock_out(&client).await;
     pause(5).await;
@@ -38,8 +44,9 @@ pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
         app.workers.enqueue(Work::KeepHouse);
     });
     pause(5).await;
-    faults.hold(Fault::SlowClients, Duration::from_secs(15)).await;
-    pause(25).await;
+    // Not for as long as a write may take: they read on, and miss what was dropped in between.
+    faults.hold(Fault::SlowClients, Duration::from_secs(9)).await;
+    pause(30).await;
     // A bug that one job meets, and one request in two thousand.
     faults.once(Fault::WorkerPanics);
     faults.once(Fault::Panics);
@@ -50,16 +57,25 @@ async fn pause(seconds: u64) {
 }
 
 /// Clients that go away before they were answered.
-async fn hang_up(client: &Client) {
-    const ENDPOINT: &str = "/fo/{underlying}/option-chain";
-    let request = b"GET /fo/NIFTY/option-chain HTTP/1.1\r\nhost: localhost\r\nx-api-key: demo-key-A-01\r\n\r\n";
-    for _ in 0..5 {
-        if let Ok(mut stream) = TcpStream::connect(client.backend).await {
-            // Counted before, as the backend counts the request even if nobody waits for its answer.
-            client.count(|tally| *tally.unanswered.entry(ENDPOINT).or_default() += 1);
-            drop(stream.write_all(request).await);
-        }
+async fn hang_up(client: &Client) -> io::Result<()> {
+    let body =
+        json!({ "account": accounts::DEMO_IDLE, "password": accounts::DEMO_PASSWORD }).to_string();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(client.backend).await?;
+        let head = format!(
+            "POST /auth/login HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+            client.backend,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await?;
+        // The backend asks for the body: so it has begun, and will count the request whatever its end.
+        stream.read_u8().await?;
+        client.count(|tally| *tally.unanswered.entry("/auth/login").or_default() += 1);
+        stream.write_all(body.as_bytes()).await?;
+        // It compares passwords for longer than this.
+        time::sleep(Duration::from_millis(5)).await;
     }
+    Ok(())
 }
 
 /// Someone who does not know the password, and does not give up: of an account that nobody trades with, or its

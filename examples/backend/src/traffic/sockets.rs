@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, header};
 use serde_json::json;
-use tokio::{net::TcpSocket, time};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time,
+};
 use tokio_tungstenite::{
-    client_async,
-    tungstenite::{Error, Message, client::IntoClientRequest, protocol::CloseFrame},
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::day::Trader;
+use super::{client::Tally, day::Trader};
 use crate::faults::Fault;
 
 /// How many listen at once.
@@ -30,52 +33,67 @@ pub(super) async fn run(number: usize, trader: Arc<Trader>, stop: CancellationTo
     }
 }
 
-async fn listen(number: usize, trader: &Trader, stop: &CancellationToken) -> Result<(), Error> {
-    let path = if number % 3 == 2 { "/ws/indicators" } else { "/ws/fo/stream" };
-    let Some(token) = trader.token().await else { return Ok(()) };
+/// Opens a WebSocket.
+async fn open(trader: &Trader, path: &str) -> Result<WebSocketStream<TcpStream>, Error> {
+    let token = trader.token().await.unwrap_or_default();
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(ROOM)?;
     let stream = socket.connect(trader.client.backend).await?;
     let mut request = format!("ws://{}{path}", trader.client.backend).into_client_request()?;
     let bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(http::Error::from)?;
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
-    let (mut socket, _) = client_async(request, stream).await?;
+    Ok(client_async(request, stream).await?.0)
+}
 
-    let symbols: Vec<_> = (0..30).map(|_| trader.symbol()).collect();
-    let subscribe = match path {
-        "/ws/indicators" => {
-            json!({ "action": "subscribe", "indicator": "delta", "symbols": symbols[..5] })
-        }
-        _ => json!({ "action": "subscribe", "symbols": symbols }),
+/// Sends a message that is too large, and is shown the door.
+pub(super) async fn shout(trader: &Trader) -> Result<(), Error> {
+    let mut socket = open(trader, "/ws/fo/stream").await?;
+    socket.send(Message::text("!".repeat(100_000))).await?;
+    while socket.next().await.transpose()?.is_some() {}
+    Ok(())
+}
+
+async fn listen(number: usize, trader: &Trader, stop: &CancellationToken) -> Result<(), Error> {
+    let (path, subscribe) = if number % 3 == 2 {
+        let options = [trader.favourite(), trader.favourite(), trader.favourite()];
+        (
+            "/ws/indicators",
+            json!({ "action": "subscribe", "indicator": "delta", "symbols": options }),
+        )
+    } else {
+        let symbols = trader.symbols();
+        ("/ws/fo/stream", json!({ "action": "subscribe", "symbols": symbols, "strategies": true }))
     };
+    let mut socket = open(trader, path).await?;
+    let tally = |change: fn(&mut Tally)| trader.client.count(change);
     socket.send(Message::text(subscribe.to_string())).await?;
-    let mut messages = [1, 0];
+    tally(|tally| tally.messages_sent += 1);
     let mut pings = time::interval(Duration::from_secs(5));
     let end = time::sleep(Duration::from_secs(rand::random_range(20..60)));
     tokio::pin!(end);
     loop {
+        // Some are late on purpose while the fault is on: the backend must not wait for them.
+        let reads = number % 2 == 1 || !trader.app.faults.is_on(Fault::SlowClients);
         tokio::select! {
             () = &mut end => break,
             () = stop.cancelled() => break,
             _ = pings.tick() => {
                 socket.send(Message::text(json!({ "action": "ping" }).to_string())).await?;
-                messages[0] += 1;
+                tally(|tally| tally.messages_sent += 1);
             }
-            // Late on purpose while the fault is on: the backend must not wait for it.
-            message = socket.next(), if !trader.app.faults.is_on(Fault::SlowClients) => match message {
-                Some(message) => messages[1] += u64::from(message?.is_text()),
-                None => break,
+            message = socket.next(), if reads => match message.transpose()? {
+                Some(message) if message.is_text() => tally(|tally| tally.messages_received += 1),
+                Some(_) => {}
+                None => return Ok(()),
             },
         }
     }
-    // What the backend still sends until it has answered the close was sent as well.
-    socket.close(None::<CloseFrame>).await?;
-    while let Some(message) = socket.next().await {
-        messages[1] += u64::from(message?.is_text());
+    // What the backend has sent before it answers the close is received as well.
+    socket.close(None).await?;
+    while let Some(message) = socket.next().await.transpose()? {
+        if message.is_text() {
+            tally(|tally| tally.messages_received += 1);
+        }
     }
-    trader.client.count(|tally| {
-        tally.messages[0] += messages[0];
-        tally.messages[1] += messages[1];
-    });
     Ok(())
 }
