@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, time};
 use tower::{ServiceBuilder, service_fn};
-use tower_http::trace::TraceLayer;
+use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::Span;
 use uuid::Uuid;
 
@@ -45,6 +45,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Exporter) {
                 .on_response(())
                 .on_failure(()),
         )
+        // Around it too: it records a panic and lets it go on.
+        .layer(CatchPanicLayer::new())
         .layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]))
         .service(service_fn(move |request| answer(app.clone(), exporter.clone(), request)));
 
