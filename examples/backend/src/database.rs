@@ -140,10 +140,10 @@ impl Database {
         let guard = self.metrics.start_database_transaction(operation);
         // As `Pool::begin_with`, which would hide how long the wait for the connection was.
         let statement = self.begin.into_sql_str();
-        let transaction = sqlx::Transaction::begin(connection, Some(statement))
+        let inner = sqlx::Transaction::begin(connection, Some(statement))
             .await
             .inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
-        Ok(Transaction { transaction, guard, metrics: self.metrics })
+        Ok(Transaction { inner, guard, metrics: self.metrics })
     }
 
     /// Closes all connections.
@@ -157,15 +157,12 @@ impl Database {
             let mut taken = Vec::new();
             while faults.is_on(Fault::Database) {
                 // Past the last one this waits as any other caller does, in vain.
-                let query = match self.connection().await {
-                    Ok(connection) => {
-                        taken.push(connection);
-                        WRONG
-                    }
-                    Err(_) => {
-                        taken.truncate(1);
-                        SLOW
-                    }
+                let query = if let Ok(connection) = self.connection().await {
+                    taken.push(connection);
+                    WRONG
+                } else {
+                    taken.truncate(1);
+                    SLOW
                 };
                 if let Some(connection) = taken.last_mut() {
                     let query = sqlx::query_as::<_, (i64,)>(query);
@@ -196,7 +193,7 @@ impl Database {
 /// A transaction. Dropped without [`commit`](Self::commit) it is rolled back, and recorded so.
 #[derive(Debug)]
 pub struct Transaction {
-    transaction: sqlx::Transaction<'static, Any>,
+    inner: sqlx::Transaction<'static, Any>,
     guard: TransactionGuard,
     metrics: Metrics,
 }
@@ -207,27 +204,27 @@ impl Transaction {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        select(self.metrics, &mut self.transaction, query).await
+        select(self.metrics, &mut self.inner, query).await
     }
 
     /// Adds rows; gives how many.
     pub async fn insert(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.transaction, QueryType::Insert, statement).await
+        execute(self.metrics, &mut self.inner, QueryType::Insert, statement).await
     }
 
     /// Changes rows; gives how many.
     pub async fn update(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.transaction, QueryType::Update, statement).await
+        execute(self.metrics, &mut self.inner, QueryType::Update, statement).await
     }
 
     /// Removes rows; gives how many.
     pub async fn delete(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.transaction, QueryType::Delete, statement).await
+        execute(self.metrics, &mut self.inner, QueryType::Delete, statement).await
     }
 
     /// Keeps the changes.
     pub async fn commit(self) -> Result<(), Error> {
-        self.transaction
+        self.inner
             .commit()
             .await
             .inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;

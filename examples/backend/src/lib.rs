@@ -190,9 +190,10 @@ impl Backend {
             self.background.wait().await;
             self.app.database.close().await;
         };
-        match time::timeout(STOP_TIMEOUT, in_order).await {
-            Ok(()) => tracing::info!("stopped"),
-            Err(_) => tracing::warn!("stopped, though not everything had ended"),
+        if time::timeout(STOP_TIMEOUT, in_order).await.is_ok() {
+            tracing::info!("stopped");
+        } else {
+            tracing::warn!("stopped, though not everything had ended");
         }
         drop(self.temporary);
     }

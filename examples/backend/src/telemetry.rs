@@ -5,10 +5,7 @@ use std::error::Error;
 use backend_metrics::{LogEvents, Metrics, TraceExemplars};
 use json_subscriber::JsonLayer;
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{LevelFilter, filter_fn},
-    fmt::time::SystemTime,
-    layer::SubscriberExt,
+    EnvFilter, Layer, filter::LevelFilter, fmt::time::SystemTime, layer::SubscriberExt,
     util::SubscriberInitExt,
 };
 
@@ -40,7 +37,7 @@ pub fn start_log(metrics: Metrics) -> Result<(), Box<dyn Error>> {
         .with(lines.with_filter(filter))
         .with(LogEvents::new(metrics).with_filter(LevelFilter::INFO))
         // So that a bucket on a dashboard leads to the log lines of a request that fell into it.
-        .with(TraceExemplars::new().with_filter(filter_fn(|metadata| metadata.is_span())))
+        .with(TraceExemplars::new().with_filter(LevelFilter::INFO))
         .try_init()?;
     Ok(())
 }

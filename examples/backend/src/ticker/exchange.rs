@@ -43,6 +43,8 @@ const STEP: f64 = 0.000_2;
 const PULL: f64 = 0.000_2;
 /// The rate of interest in a year.
 const RATE: f64 = 0.07;
+/// How many beats it is from one tick that gets lost to the next: a minute, as it beats ten times a second.
+const BEATS_TO_A_LOSS: usize = 600;
 /// Minutes that are kept: a day of trading.
 const MINUTES: usize = 375;
 
@@ -51,8 +53,8 @@ const MINUTES: usize = 375;
 pub(super) struct Exchange {
     /// The price of each underlying.
     spots: [f64; UNDERLYINGS.len()],
-    /// Whose turn it is to move.
-    turn: usize,
+    /// How often it has moved on.
+    beats: usize,
     /// The underlyings themselves come first, in their order.
     listings: Vec<Listing>,
 }
@@ -86,20 +88,20 @@ impl Exchange {
                 Listing::new(instrument, underlying, liquid, spots[underlying], now)
             })
             .collect();
-        Self { spots, turn: 0, listings }
+        Self { spots, beats: 0, listings }
     }
 
     /// Moves on: an underlying, and a few at random of what can be traded. Gives the ticks that are subscribed to.
     pub(super) fn beat(&mut self) -> Vec<Tick> {
-        self.turn = (self.turn + 1) % UNDERLYINGS.len();
-        let spot = &mut self.spots[self.turn];
-        let pull = PULL * (UNDERLYINGS[self.turn].price - *spot);
+        self.beats += 1;
+        let turn = self.beats % UNDERLYINGS.len();
+        let spot = &mut self.spots[turn];
+        let pull = PULL * (UNDERLYINGS[turn].price - *spot);
         *spot += *spot * rand::random_range(-STEP..STEP) + pull;
         let others = rand::seq::index::sample(&mut rand::rng(), self.listings.len(), TICKS);
-        let moved = iter::once(self.turn).chain(others);
+        let moved = iter::once(turn).chain(others);
         let now = Utc::now();
-        // About once in a minute a tick gets lost.
-        let lost = rand::random_ratio(1, 600).then(|| rand::random_range(0..TICKS));
+        let lost = self.beats.is_multiple_of(BEATS_TO_A_LOSS).then(|| rand::random_range(0..TICKS));
         moved
             .enumerate()
             .filter_map(|(number, index)| {

@@ -67,6 +67,17 @@ impl Client {
         change(&mut self.tally.lock());
     }
 
+    /// Counts a request by what came back.
+    pub(super) fn note(&self, method: &Method, endpoint: &'static str, status: Option<StatusCode>) {
+        self.count(|tally| match status {
+            Some(status) => {
+                let key = (method.to_string(), endpoint, status.as_u16());
+                *tally.answers.entry(key).or_default() += 1;
+            }
+            None => *tally.unanswered.entry(endpoint).or_default() += 1,
+        });
+    }
+
     /// Asks with a body of JSON, or without one.
     pub(super) async fn ask(
         &self,
@@ -109,13 +120,7 @@ impl Client {
             Some(Answer { status, value: serde_json::from_slice(&body).unwrap_or_default() })
         };
         let answer = answer.await;
-        self.count(|tally| match &answer {
-            Some(answer) => {
-                let key = (method.to_string(), endpoint, answer.status.as_u16());
-                *tally.answers.entry(key).or_default() += 1;
-            }
-            None => *tally.unanswered.entry(endpoint).or_default() += 1,
-        });
+        self.note(&method, endpoint, answer.as_ref().map(|answer| answer.status));
         answer
     }
 }

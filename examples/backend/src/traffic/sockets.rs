@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use serde_json::json;
 use tokio::{
     net::{TcpSocket, TcpStream},
@@ -34,7 +34,7 @@ pub(super) async fn run(number: usize, trader: Arc<Trader>, stop: CancellationTo
 }
 
 /// Opens a WebSocket.
-async fn open(trader: &Trader, path: &str) -> Result<WebSocketStream<TcpStream>, Error> {
+async fn open(trader: &Trader, path: &'static str) -> Result<WebSocketStream<TcpStream>, Error> {
     let token = trader.token().await.unwrap_or_default();
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(ROOM)?;
@@ -42,7 +42,17 @@ async fn open(trader: &Trader, path: &str) -> Result<WebSocketStream<TcpStream>,
     let mut request = format!("ws://{}{path}", trader.client.backend).into_client_request()?;
     let bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(http::Error::from)?;
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
-    Ok(client_async(request, stream).await?.0)
+    let opened = client_async(request, stream).await;
+    trader.client.note(
+        &Method::GET,
+        path,
+        match &opened {
+            Ok((_, response)) => Some(response.status()),
+            Err(Error::Http(response)) => Some(response.status()),
+            Err(_) => None,
+        },
+    );
+    Ok(opened?.0)
 }
 
 /// Sends a message that is too large, and is shown the door.

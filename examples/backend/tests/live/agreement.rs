@@ -6,11 +6,15 @@ use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest};
 
 use crate::{
     backend::Backend,
+    http,
     postgres::Postgres,
     prometheus::Prometheus,
     redis::Redis,
     wait::{DEADLINE, eventually},
 };
+
+/// A trace of a client's.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// An option that is traded, once the feed has begun.
 #[track_caller]
@@ -21,6 +25,19 @@ fn option_of(backend: &Backend, token: &str) -> String {
         let symbol = text.split('"').find(|part| part.starts_with("NIFTY") && part.ends_with("CE"));
         symbol.map(str::to_owned).ok_or(text)
     })
+}
+
+/// Whether a series of an endpoint has an exemplar of the trace, at any time.
+fn has_exemplar(prometheus: &Prometheus, name: &str, endpoint: &str) -> Result<(), String> {
+    let query = format!("/api/v1/query_exemplars?query={name}&start=0&end=4102444800");
+    let data = prometheus.api(&query);
+    let all = data.as_array().into_iter().flatten();
+    let mut of_endpoint = all.filter(|series| series["seriesLabels"]["endpoint"] == endpoint);
+    let of_trace = of_endpoint.any(|series| {
+        let exemplars = series["exemplars"].as_array().into_iter().flatten();
+        exemplars.into_iter().any(|exemplar| exemplar["labels"]["trace_id"] == TRACE)
+    });
+    if of_trace { Ok(()) } else { Err(format!("{name}: {data}")) }
 }
 
 #[test]
@@ -37,6 +54,18 @@ fn what_clients_did_is_what_prometheus_says() {
     let margins = r#"sum(ticker_service_requests_total{operation="other"})"#;
     let margins_before = prometheus.value(margins).expect("it is exposed");
 
+    // A request in a trace of its client's: the first of its endpoint, so the one that is remembered.
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("Authorization", bearer.as_str()),
+        ("Traceparent", &format!("00-{TRACE}-b7ad6b7169203331-01")),
+    ];
+    let answer = http::request(backend.address, "GET", "/accounts/A-01", &headers);
+    assert_eq!(answer.expect("the backend answers").status, 200);
+    for name in ["http_request_duration_seconds_bucket", "http_requests_total"] {
+        eventually(DEADLINE, || has_exemplar(&prometheus, name, "/accounts/{id}"));
+    }
+
     // Requests and orders.
     let get = |path: &str, status: u16, times: u32| {
         for _ in 0..times {
@@ -44,7 +73,7 @@ fn what_clients_did_is_what_prometheus_says() {
             assert_eq!(answer.status, status, "{path}: {}", answer.text());
         }
     };
-    get("/accounts/A-01", 200, 7);
+    get("/accounts/A-01", 200, 6);
     get("/accounts/A-02", 403, 3);
     get("/strategies", 200, 5);
     get("/nowhere", 404, 2);
@@ -61,6 +90,16 @@ fn what_clients_did_is_what_prometheus_says() {
         }
     }
     assert!(placed[0] >= 1 && placed[1] >= 1, "{placed:?}");
+
+    // Keys are looked up in memory, in Redis and in the database, in this order, and kept in both.
+    for account in ["A-03", "A-04", "A-05"] {
+        let key = format!("demo-key-{account}");
+        for _ in 0..4 {
+            let headers = [("X-API-Key", key.as_str())];
+            let answer = http::request(backend.address, "GET", "/orders", &headers);
+            assert_eq!(answer.expect("the backend answers").status, 200);
+        }
+    }
 
     // A WebSocket that is sent ticks.
     let mut request =
@@ -101,6 +140,9 @@ fn what_clients_did_is_what_prometheus_says() {
             r#"http_requests_total{method="POST",endpoint="/orders",status="422"}"#,
             f64::from(placed[1]),
         ),
+        (r#"http_requests_total{method="GET",endpoint="/orders",status="200"}"#, 12.0),
+        (r#"api_key_validations_total{status="valid"}"#, 12.0),
+        (r#"cache_operations_total{operation="get",cache_layer="l2_redis",status="miss"}"#, 3.0),
         (r#"authorization_denials_total{reason="account_mismatch"}"#, 3.0),
         (r#"auth_attempts_total{status="success"}"#, 1.0),
         (r#"sum(orders_placed_total{status="accepted"})"#, f64::from(placed[0])),
@@ -123,7 +165,7 @@ fn what_clients_did_is_what_prometheus_says() {
             prometheus.settle();
             let value = prometheus.value(promql)?;
             match count() {
-                after if after != before => Err(format!("{what}: it was busy")),
+                after if after != before => Err(format!("{what}: {before}, then {after}")),
                 _ if value == before => Ok(()),
                 _ => Err(format!("{what}: {before}, {promql}: {value}")),
             }

@@ -90,14 +90,19 @@ impl Postgres {
         self.psql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// How many statements that read or change rows the server was sent by the pool of the backend.
+    /// How many statements that read or change rows the backend has sent, apart from those that create tables.
     pub(crate) fn statements(&self) -> usize {
+        const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+        const OF_MIGRATIONS: [&str; 3] = ["_sqlx_migrations", "pg_advisory_", "current_database()"];
         let log = fs::read_to_string(self.directory.join("log")).expect("it logs");
         // Those of `psql` are simple statements, which are logged in another form.
-        let verbs = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
-        let statements =
+        let executed =
             log.lines().filter_map(|line| line.split_once("LOG:  execute ")?.1.split_once(": "));
-        statements.filter(|(_, sql)| verbs.iter().any(|verb| sql.starts_with(verb))).count()
+        let of_the_backend = executed.filter(|(_, sql)| {
+            VERBS.iter().any(|verb| sql.starts_with(verb))
+                && !OF_MIGRATIONS.iter().any(|part| sql.contains(part))
+        });
+        of_the_backend.count()
     }
 
     fn psql(&self, sql: &str) -> Result<String, String> {

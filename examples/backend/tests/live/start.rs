@@ -40,7 +40,7 @@ fn what_cannot_work_is_one_clear_line_and_a_failure() {
     for (arguments, says) in [
         (["--listen", "here"], "--listen"),
         (["--database", "mysql://x"], "--database"),
-        (["--traffic", "-1"], "--traffic"),
+        (["--traffic", "some"], "--traffic"),
         (["--faults", "rain"], "--faults"),
         (["--colour", "blue"], "--colour"),
     ] {
