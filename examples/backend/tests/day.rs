@@ -1,9 +1,9 @@
 //! The default day: every family moves, clients and scrapes agree, nothing drifts.
 //!
-//! Ignored unless asked for, as it takes two minutes; `DAY_SECONDS` makes it longer.
+//! Ignored unless asked for, as it takes two minutes; `DAY_SECONDS` makes it longer. Run it with
+//! `RUST_BACKTRACE=0`, as the backtrace of the day's panics would read all debug information into memory.
 
 #[path = "../../../tests/common/exposition.rs"]
-#[allow(dead_code, reason = "shared with the tests of the library")]
 mod exposition;
 
 use std::{
@@ -13,35 +13,109 @@ use std::{
     time::Duration,
 };
 
-use backend_metrics::{Format, Metrics};
+use backend_metrics::Format;
 use clap::Parser;
-use exposition::{Exposition, parse};
+use exposition::{Exposition, Sample, parse};
 use http_body_util::{BodyExt, Empty};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use reference_backend::{Backend, config::Config, telemetry};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use reference_backend::{Backend, config::Config, telemetry, traffic::Tally};
 use tokio::time::{self, Instant};
 
 /// How long it takes for everything to have moved, as the README says.
-const EVERYTHING_MOVES: Duration = Duration::from_secs(120);
+const EVERYTHING_MOVES: Duration = Duration::from_mins(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes two minutes: run scripts/test"]
+async fn a_healthy_day_moves_every_family_and_adds_up() {
+    let metrics = telemetry::metrics().expect("there is one instance");
+    telemetry::start_log(metrics).expect("there is one log");
+    let config = Config::parse_from(["reference-backend", "--listen", "127.0.0.1:0"]);
+    let mut backend = Backend::start(config, metrics).await.expect("it starts");
+    let mut watcher = Scraper::new(backend.address());
+    watcher.watch(length()).await;
+
+    let tally = backend.stop_traffic().await;
+    let end = watcher.settled().await;
+    let (seen, scraped) = requests(&tally, &end);
+    assert_eq!(seen, scraped);
+    assert_eq!(count(&end, "websocket_messages_received_total"), tally.messages_sent);
+    assert_eq!(count(&end, "websocket_messages_sent_total"), tally.messages_received);
+
+    let all: u64 = scraped.values().sum();
+    let wrong = scraped.iter().filter(|(request, _)| request.status.starts_with('5'));
+    let wrong: u64 = wrong.map(|(_, count)| count).sum();
+    let open = watcher.breaker_open;
+    println!("requests: {all}, of which 5xx: {wrong}; the circuit breaker was open for {open:?}");
+    assert!(wrong * 2_000 <= all, "{wrong} of {all}");
+    assert!(open < Duration::from_mins(1), "{open:?}");
+
+    let (early, late) = watcher.memory();
+    println!("resident: {early:.0} MiB in the second quarter, {late:.0} MiB in the last");
+    assert!(late < early * 1.25, "{early} {late}");
+
+    let sql = "SELECT COUNT(*) FROM orders WHERE state IN ('open', 'partially_filled')";
+    let database = backend.app().database.clone();
+    let mut orders = (0, 1);
+    // Orders are filled and expire all the time, so both are read until they agree.
+    for _ in 0..100 {
+        let open: Vec<(i64,)> = database.select(sqlx::query_as(sql)).await.expect("it answers");
+        orders = (open[0].0.cast_unsigned(), count(&watcher.scrape().await, "orders_open"));
+        if orders.0 == orders.1 {
+            break;
+        }
+    }
+    assert_eq!(orders.0, orders.1);
+    backend.stop().await;
+
+    let families: BTreeSet<_> = backend_metrics::catalog().map(|entry| entry.family.name).collect();
+    let still: BTreeSet<_> =
+        families.into_iter().filter(|name| !watcher.moved.contains(*name)).collect();
+    println!("{} families moved, these stood still: {still:?}", watcher.moved.len());
+    assert!(still.is_subset(&may_stand_still()), "{still:?}");
+}
+
+/// How long the day is.
+fn length() -> Duration {
+    env::var("DAY_SECONDS").map_or(EVERYTHING_MOVES, |seconds| {
+        Duration::from_secs(seconds.parse().expect("DAY_SECONDS is a number")).max(EVERYTHING_MOVES)
+    })
+}
 
 /// Families that may stand still: the table in the README gives the reasons.
-fn may_stand_still() -> BTreeSet<String> {
+fn may_stand_still() -> BTreeSet<&'static str> {
     let readme = include_str!("../README.md");
-    let table = readme.split_once("## What stands still").expect("there is a table").1;
+    let (_, table) = readme.split_once("## What stands still").expect("there is a table");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    rows.map(|(name, _)| name.to_owned()).collect()
+    rows.map(|(name, _)| name).collect()
 }
 
+/// What scrapes the backend, and what it saw.
 #[derive(Debug)]
-struct Day {
-    client: Client<hyper_util::client::legacy::connect::HttpConnector, Empty<&'static [u8]>>,
+struct Scraper {
+    client: Client<HttpConnector, Empty<&'static [u8]>>,
     address: SocketAddr,
+    last: Instant,
+    /// Families that were seen at something else than zero.
     moved: BTreeSet<String>,
     breaker_open: Duration,
-    last: Instant,
+    resident: Vec<f64>,
 }
 
-impl Day {
+impl Scraper {
+    fn new(address: SocketAddr) -> Self {
+        Self {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            address,
+            last: Instant::now(),
+            moved: BTreeSet::new(),
+            breaker_open: Duration::ZERO,
+            resident: Vec::new(),
+        }
+    }
+
     async fn scrape(&mut self) -> Exposition {
         let uri = format!("http://{}/metrics", self.address).parse().expect("it is an address");
         let response = self.client.get(uri).await.expect("it answers");
@@ -50,151 +124,128 @@ impl Day {
         let text = str::from_utf8(&body).expect("it is text");
         let exposition = parse(text, Format::Text).unwrap_or_else(|broken| panic!("{broken:?}"));
         for family in &exposition.families {
-            let moved = |value: &str| {
-                value.parse::<f64>().is_ok_and(|value| value != 0.0 && !value.is_nan())
-            };
-            if family.samples.iter().any(|sample| moved(&sample.value)) {
+            let is_something = |sample: &Sample| value(sample) != 0.0 && !value(sample).is_nan();
+            if family.samples.iter().any(is_something) {
                 self.moved.insert(family.name.clone());
             }
         }
         let since = self.last.elapsed();
         self.last = Instant::now();
-        if number(&exposition, "ticker_service_circuit_breaker_state") != 0.0 {
+        if sum(&exposition, "ticker_service_circuit_breaker_state") != 0.0 {
             self.breaker_open += since;
         }
+        self.resident.push(sum(&exposition, "process_resident_memory_bytes"));
         exposition
     }
-}
 
-/// The sum of a family's series.
-fn number(exposition: &Exposition, name: &str) -> f64 {
-    let samples = exposition.samples().filter(|sample| sample.name == name);
-    samples.map(|sample| sample.value.parse::<f64>().expect("it is a number")).sum()
-}
-
-/// Every family by its name as scraped.
-fn all_families() -> BTreeSet<String> {
-    backend_metrics::catalog().map(|entry| entry.family.name.to_owned()).collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes two minutes: run scripts/test"]
-async fn a_healthy_day_moves_every_family_and_adds_up() {
-    let length = env::var("DAY_SECONDS").ok().map_or(EVERYTHING_MOVES, |seconds| {
-        Duration::from_secs(seconds.parse().expect("DAY_SECONDS is a number of seconds"))
-    });
-    let metrics: Metrics = telemetry::metrics().expect("there is one instance");
-    telemetry::start_log(metrics).expect("there is one log");
-    let config = Config::parse_from(["reference-backend", "--listen", "127.0.0.1:0"]);
-    let mut backend = Backend::start(config, metrics).await.expect("it starts");
-    let started = Instant::now();
-    let mut day = Day {
-        client: Client::builder(TokioExecutor::new()).build_http(),
-        address: backend.address(),
-        moved: BTreeSet::new(),
-        breaker_open: Duration::ZERO,
-        last: started,
-    };
-    let mut memory = Vec::new();
-    while started.elapsed() < length.max(EVERYTHING_MOVES) {
-        let exposition = day.scrape().await;
-        memory.push(number(&exposition, "process_resident_memory_bytes"));
-        if started.elapsed() < EVERYTHING_MOVES {
-            // So that levels are seen which last for a moment.
-            time::sleep(Duration::from_millis(100)).await;
-        } else {
-            time::sleep(Duration::from_secs(5)).await;
+    /// Scrapes until the end of the day: at first so often that levels are seen which last for a moment.
+    async fn watch(&mut self, length: Duration) {
+        let started = Instant::now();
+        while started.elapsed() < length {
+            self.scrape().await;
+            let pause = if started.elapsed() < EVERYTHING_MOVES { 100 } else { 5_000 };
+            time::sleep(Duration::from_millis(pause)).await;
         }
     }
-    let still: BTreeSet<_> = all_families().difference(&day.moved).cloned().collect();
-    println!("moved: {}, stood still: {still:?}", day.moved.len());
-    let excused = may_stand_still();
 
-    // What clients saw is what was scraped, for every endpoint and status.
-    let tally = backend.stop_traffic().await;
-    let settled = time::timeout(Duration::from_secs(20), async {
-        loop {
-            let exposition = day.scrape().await;
-            let busy = ["http_active_requests", "websocket_connections_active"];
-            if busy.iter().all(|name| number(&exposition, name) == 0.0) {
-                return exposition;
+    /// Scrapes until nothing is under way. Every gauge of what was is back at zero then.
+    async fn settled(&mut self) -> Exposition {
+        const OF_A_MOMENT: [&str; 5] = [
+            "http_active_requests",
+            "websocket_connections_active",
+            "websocket_subscriptions_active",
+            "websocket_send_queue_depth",
+            "database_pool_pending_acquires",
+        ];
+        let mut last = self.scrape().await;
+        for _ in 0..200 {
+            if OF_A_MOMENT.iter().all(|name| sum(&last, name) == 0.0) {
+                return last;
             }
-            time::sleep(Duration::from_millis(100)).await;
+            time::sleep(Duration::from_millis(50)).await;
+            last = self.scrape().await;
         }
-    });
-    let exposition = settled.await.expect("nothing is under way");
-    let mut scraped = BTreeMap::new();
-    for sample in exposition.samples().filter(|sample| sample.name == "http_requests_total") {
-        let label = |name: &str| {
-            let found = sample.labels.iter().find(|(label, _)| label == name);
-            found.expect("it has the label").1.clone()
-        };
-        let count: u64 = sample.value.parse().expect("it is a number");
-        scraped.insert((label("method"), label("endpoint"), label("status")), count);
+        panic!("{:?}", OF_A_MOMENT.map(|name| (name, sum(&last, name))));
     }
+
+    /// The median of the memory in use in the second and in the last quarter of the scrapes, in MiB.
+    fn memory(&self) -> (f64, f64) {
+        const MEBIBYTE: f64 = 1_048_576.0;
+        let quarter = self.resident.len() / 4;
+        let median = |number| {
+            let mut part = self.resident[quarter * number..][..quarter].to_vec();
+            part.sort_by(f64::total_cmp);
+            part[quarter / 2] / MEBIBYTE
+        };
+        (median(1), median(3))
+    }
+}
+
+/// What is counted as one in `http_requests_total`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Request {
+    method: String,
+    endpoint: String,
+    status: String,
+}
+
+/// How many requests clients saw, and how many were scraped.
+#[track_caller]
+fn requests(
+    tally: &Tally,
+    exposition: &Exposition,
+) -> (BTreeMap<Request, u64>, BTreeMap<Request, u64>) {
+    let scraped: BTreeMap<_, _> = exposition
+        .samples()
+        .filter(|sample| sample.name == "http_requests_total")
+        .map(|sample| {
+            let label = |name| {
+                let found = sample.labels.iter().find(|(label, _)| label == name);
+                found.expect("it has the label").1.clone()
+            };
+            let request = Request {
+                method: label("method"),
+                endpoint: label("endpoint"),
+                status: label("status"),
+            };
+            (request, sample.value.parse::<u64>().expect("it is a count"))
+        })
+        .collect();
     let mut seen: BTreeMap<_, _> = tally
         .answers
         .iter()
         .map(|((method, endpoint, status), count)| {
-            ((method.clone(), (*endpoint).to_owned(), status.to_string()), *count)
+            let (endpoint, status) = ((*endpoint).to_owned(), status.to_string());
+            (Request { method: method.clone(), endpoint, status }, *count)
         })
         .collect();
-    // Of clients that hung up the backend may have noticed, or answered before it did.
+    // Whoever hung up does not know with what status it was counted, but it was.
     for (endpoint, count) in &tally.unanswered {
         let mut left = *count;
-        for ((method, _, status), scraped) in
-            scraped.iter().filter(|((_, of, _), _)| of == endpoint)
+        for (request, scraped) in
+            scraped.iter().filter(|(request, _)| request.endpoint == *endpoint)
         {
-            let key = (method.clone(), (*endpoint).to_owned(), status.clone());
-            let more = scraped.saturating_sub(seen.get(&key).copied().unwrap_or(0)).min(left);
-            if more > 0 {
-                *seen.entry(key).or_default() += more;
-                left -= more;
-            }
+            let seen = seen.entry(request.clone()).or_default();
+            let unknown = scraped.saturating_sub(*seen).min(left);
+            *seen += unknown;
+            left -= unknown;
         }
-        assert_eq!(left, 0, "{endpoint}: {count} hung up");
+        assert_eq!(left, 0, "of {count} requests to {endpoint} that got no answer");
     }
-    assert_eq!(seen, scraped);
-    let messages = [
-        number(&exposition, "websocket_messages_received_total"),
-        number(&exposition, "websocket_messages_sent_total"),
-    ];
-    assert_eq!(messages, [tally.messages_sent as f64, tally.messages_received as f64]);
+    (seen, scraped)
+}
 
-    // A healthy day.
-    let all: u64 = scraped.values().sum();
-    let is_wrong = |status: &str| status.starts_with('5');
-    let wrong: u64 =
-        scraped.iter().filter(|((.., status), _)| is_wrong(status)).map(|(_, count)| count).sum();
-    println!("requests: {all}, 5xx: {wrong}, breaker open: {:?}", day.breaker_open);
-    assert!(wrong * 2000 <= all, "{wrong} of {all}: {:?}", tally.answers);
-    assert!(day.breaker_open < Duration::from_mins(1), "{:?}", day.breaker_open);
+fn value(sample: &Sample) -> f64 {
+    sample.value.parse().expect("it is a number")
+}
 
-    // No gauge has drifted.
-    for name in [
-        "http_active_requests",
-        "websocket_connections_active",
-        "websocket_subscriptions_active",
-        "websocket_send_queue_depth",
-        "database_pool_pending_acquires",
-    ] {
-        assert_eq!(number(&exposition, name), 0.0, "{name}");
-    }
-    let open = "SELECT COUNT(*) FROM orders WHERE state IN ('open', 'partially_filled')";
-    let app = backend.app();
-    let open: Vec<(i64,)> = app.database.select(sqlx::query_as(open)).await.expect("it answers");
-    let exposition = day.scrape().await;
-    assert_eq!(number(&exposition, "orders_open"), open[0].0 as f64);
+/// The sum of a family's series.
+fn sum(exposition: &Exposition, name: &str) -> f64 {
+    exposition.samples().filter(|sample| sample.name == name).map(value).sum()
+}
 
-    // Memory is flat once everything is warm.
-    let (half, end) = (memory[memory.len() / 2], memory[memory.len() - 1]);
-    println!(
-        "resident: {:.1} MiB at half time, {:.1} at the end",
-        half / 1048576.0,
-        end / 1048576.0
-    );
-    assert!(end < half * 1.1, "{half} {end}");
-
-    backend.stop().await;
-    assert!(still.is_subset(&excused), "stood still: {:?}", still.difference(&excused));
+/// The sum of a family's series that are whole numbers.
+fn count(exposition: &Exposition, name: &str) -> u64 {
+    let samples = exposition.samples().filter(|sample| sample.name == name);
+    samples.map(|sample| sample.value.parse::<u64>().expect("it is a count")).sum()
 }

@@ -91,7 +91,7 @@ impl Postgres {
     }
 
     /// How many statements that read or change rows the backend has sent, apart from those that create tables.
-    pub(crate) fn statements(&self) -> usize {
+    pub(crate) fn statements(&self) -> u32 {
         const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
         const OF_MIGRATIONS: [&str; 3] = ["_sqlx_migrations", "pg_advisory_", "current_database()"];
         let log = fs::read_to_string(self.directory.join("log")).expect("it logs");
@@ -102,7 +102,7 @@ impl Postgres {
             VERBS.iter().any(|verb| sql.starts_with(verb))
                 && !OF_MIGRATIONS.iter().any(|part| sql.contains(part))
         });
-        of_the_backend.count()
+        of_the_backend.count().try_into().expect("they are few")
     }
 
     fn psql(&self, sql: &str) -> Result<String, String> {

@@ -54,7 +54,7 @@ impl Redis {
     }
 
     /// How often the server was sent a command, by its own count.
-    pub(crate) fn calls(&self, command: &str) -> u64 {
+    pub(crate) fn calls(&self, command: &str) -> u32 {
         let stats = self.command(&["INFO", "commandstats"]);
         let line =
             stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
