@@ -17,7 +17,7 @@ pub struct Config {
     #[arg(long, env = "BACKEND_LISTEN", default_value = "127.0.0.1:8081")]
     pub listen: SocketAddr,
 
-    /// The database: a `SQLite` file or the URL of a `PostgreSQL`; without it a `SQLite` in a temporary file
+    /// The database: a SQLite file or the URL of a PostgreSQL; without it a SQLite in a temporary file
     #[arg(
         long,
         env = "DATABASE_URL",
