@@ -17,7 +17,7 @@ use sqlx::{
     query::{Query, QueryAs},
 };
 use tempfile::TempDir;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::{
     config::DatabaseAddress,
@@ -36,6 +36,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_SETTINGS: &str =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;";
 
+/// How long the pool is dry at a time.
+const TROUBLE: Duration = Duration::from_secs(5);
 /// Takes its time.
 const SLOW: &str = "WITH RECURSIVE numbers (number) AS \
     (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 3000000) \
@@ -154,22 +156,27 @@ impl Database {
     /// Makes trouble while the fault is on: takes all connections, and has queries that fail or are slow.
     pub async fn trouble(self, faults: Faults) {
         loop {
-            let mut taken = Vec::new();
-            while faults.is_on(Fault::Database) {
-                // Past the last one this waits as any other caller does, in vain.
-                let query = if let Ok(connection) = self.connection().await {
-                    taken.push(connection);
-                    WRONG
-                } else {
-                    taken.truncate(1);
-                    SLOW
-                };
-                if let Some(connection) = taken.last_mut() {
-                    let query = sqlx::query_as::<_, (i64,)>(query);
-                    drop(select(self.metrics, connection, query).await);
+            if faults.is_on(Fault::Database) {
+                let mut taken = Vec::new();
+                let since = Instant::now();
+                // Past the last one this waits as any other caller does, in vain, and gives up before those who
+                // came later: so trouble of a second is in nobody else's way.
+                while taken.is_empty() || faults.is_on(Fault::Database) && since.elapsed() < TROUBLE
+                {
+                    match self.connection().await {
+                        Ok(connection) => taken.push(connection),
+                        Err(Error::PoolTimedOut) => {}
+                        Err(_) => break,
+                    }
+                }
+                taken.truncate(1);
+                if let Some(connection) = taken.first_mut() {
+                    for query in [WRONG, SLOW] {
+                        let query = sqlx::query_as::<_, (i64,)>(query);
+                        drop(select(self.metrics, connection, query).await);
+                    }
                 }
             }
-            drop(taken);
             time::sleep(Duration::from_millis(100)).await;
         }
     }
