@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     cell::RefCell,
+    fmt,
     future::poll_fn,
     pin::pin,
     task::{Context, Poll, Waker},
@@ -250,6 +251,25 @@ fn the_field_can_have_another_name() {
 }
 
 #[test]
+fn layers_for_several_fields_agree_on_the_trace() {
+    let test = Test::new();
+    for [inner, outer] in [["trace_id", "traceparent"], ["traceparent", "trace_id"]] {
+        let [inner, outer] = [inner, outer].map(|field| test.layer().field(field));
+        let subscriber = tracing_subscriber::registry().with(inner).with(outer);
+        tracing::subscriber::with_default(subscriber, || {
+            let first = info_span!("first", traceparent = "first");
+            let second = info_span!(parent: &first, "second", trace_id = "second");
+            let third = info_span!(parent: &second, "third", traceparent = field::Empty);
+            for (span, trace) in [(&first, "first"), (&second, "second"), (&third, "second")] {
+                assert_eq!(test.refuse_later_in(span).unwrap(), trace);
+            }
+            third.record("traceparent", "third");
+            assert_eq!(test.refuse_later_in(&third).unwrap(), "third");
+        });
+    }
+}
+
+#[test]
 fn a_filter_of_its_own_hides_spans_from_the_layer_alone() {
     let test = Test::new();
     let layer = test.layer().with_filter(filter_fn(|metadata| metadata.name() != "hidden"));
@@ -421,6 +441,24 @@ fn an_id_has_120_characters_at_most_or_there_is_none() {
         info_span!("inner", trace_id = %"x".repeat(121)).in_scope(|| test.desk.refused.inc());
         assert_eq!(test.refused_in(), None, "it is of no trace, nor of the one above");
     });
+}
+
+/// Fails when it has written a part.
+struct Broken;
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a part").and(Err(fmt::Error))
+    }
+}
+
+#[test]
+fn an_id_that_cannot_be_written_is_none() {
+    let test = Test::new();
+    test.run(|| {
+        info_span!("order", trace_id = %Broken).in_scope(|| test.desk.refused.inc());
+    });
+    assert_eq!(test.refused_in(), None);
 }
 
 #[test]

@@ -46,17 +46,17 @@ use crate::{
 /// ));
 /// ```
 ///
-/// - **Which families.** All counters that are counted here and all histograms of the instances of the
-///   process, those that are mounted included. [`Metrics::collector`](crate::Metrics::collector) and the text
-///   format 0.0.4 have no exemplars.
+/// - **Which families.** All histograms and counters of all instances of the process, mounted ones included,
+///   but for a [`ReadCounter`](crate::ReadCounter) and `metrics_label_overflows_total`.
+///   [`Metrics::collector`](crate::Metrics::collector) and the text format 0.0.4 have no exemplars.
 /// - **The id** is the field's value as text: `trace_id = "4bf9.."` or `trace_id = %id`. A field that is
 ///   declared with [`Empty`](tracing::field::Empty) may be recorded later, and counts from then on; until
-///   then the trace is that of the span above. The first value of a span counts. With one that is empty or
-///   longer than 120 characters, which `OpenMetrics` does not allow, there are no exemplars.
+///   then the trace is that of the span above. The first value of a span counts. With one that is empty, or
+///   longer than the 120 characters that `OpenMetrics` leaves for it, there are no exemplars.
 /// - **How many.** A series, or a bucket, takes one exemplar in an [`interval`](Self::interval) at most, and
-///   shows the last one. The process has room for 1,024 of them in 512 KiB, made with the first layer; what
-///   is new takes the place of what is old. Prometheus stores them when it is started with
-///   `--enable-feature=exemplar-storage`.
+///   shows the last one. The process keeps at most 1,024 of them, in 512 KiB that the first layer takes; a
+///   new one takes the place of one that is older than the interval. Prometheus stores them when it is
+///   started with `--enable-feature=exemplar-storage`.
 /// - **Time.** A recording that is refused by the interval mostly goes without a reading of the clock: it is
 ///   read when a thread has entered a span and records for the first time, and after every 64 recordings. A
 ///   slow loop that never leaves its span gets new exemplars late.
@@ -64,9 +64,9 @@ use crate::{
 ///   refused by the interval takes 10 ns more, one that is kept 50 ns, of which the clock has 23
 ///   (`cargo bench --bench record --features exemplars`, AMD EPYC, rustc 1.95, 2026-11-24). Recording takes no
 ///   lock and no memory. Entering a span looks it up in the registry, as other layers do.
-/// - **Filters.** Give the layer a filter of its own, such as
-///   `.with_filter(tracing_subscriber::filter::filter_fn(|metadata| metadata.is_span()))`: it has no use for
-///   events. Spans that the filter leaves out are not there for it.
+/// - **Filters.** Give the layer a filter of its own, such as `.with_filter(LevelFilter::INFO)`, as without one
+///   it keeps spans and events of every level alive for itself. Spans that the filter leaves out are not there
+///   for it.
 ///
 /// # Where it is easy to miss the span
 ///
@@ -104,8 +104,8 @@ impl TraceExemplars {
         Self { field: "trace_id", pace }
     }
 
-    /// The field of a span that has the id of its trace. The label in the exposition stays `trace_id`.
-    /// Default: `trace_id`.
+    /// The field of a span that has the id of its trace. The label in the exposition stays `trace_id`. Where
+    /// spans have one of several fields, add a layer for each. Default: `trace_id`.
     #[must_use]
     pub fn field(mut self, name: &'static str) -> Self {
         self.field = name;
@@ -139,7 +139,8 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let above = span.parent().and_then(|parent| trace_of(&parent));
+        // Another layer, for another field, may have found one before.
+        let above = trace_of(&span).or_else(|| trace_of(&span.parent()?));
         let trace = match attributes.fields().field(self.field) {
             Some(field) => {
                 let trace = Trace::new(self.pace.clone(), above);

@@ -7,6 +7,8 @@ pub(super) use self::untraced::Exemplars;
 
 #[cfg(feature = "exemplars")]
 mod traced {
+    use std::fmt::Write as _;
+
     use crate::{
         escape::label_value,
         exposition::{
@@ -77,15 +79,7 @@ mod traced {
         label_value(out, &exemplar.trace);
         out.push_str("\"} ");
         value(out);
-        out.push(' ');
-        push_integer(out, exemplar.wall / 1_000);
-        out.push('.');
-        let milliseconds = exemplar.wall % 1_000;
-        out.extend(
-            [100, 10, 1].map(|digit| {
-                char::from_digit((milliseconds / digit % 10) as u32, 10).unwrap_or('0')
-            }),
-        );
+        _ = write!(out, " {}.{:03}", exemplar.wall / 1_000, exemplar.wall % 1_000);
     }
 }
 

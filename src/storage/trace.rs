@@ -89,10 +89,11 @@ impl Trace {
 
     /// Gives the trace its id; the first one counts.
     pub(crate) fn set_id(&self, id: fmt::Arguments<'_>) {
-        let mut bounded = Bounded { text: String::new(), left: Some(MOST_CHARACTERS) };
-        let is_whole = bounded.write_fmt(id).is_ok() && bounded.left.is_some();
-        let text = Some(bounded.text.into_boxed_str());
-        _ = self.id.set(text.filter(|text| is_whole && !text.is_empty()));
+        let mut text = String::new();
+        let is_id = text.write_fmt(id).is_ok()
+            && !text.is_empty()
+            && text.chars().count() <= MOST_CHARACTERS;
+        _ = self.id.set(is_id.then(|| text.into_boxed_str()));
     }
 
     fn id(&self) -> Option<&str> {
@@ -103,21 +104,6 @@ impl Trace {
                 None => trace = trace.above.as_deref()?,
             }
         }
-    }
-}
-
-/// Takes so many characters, or fails for good.
-struct Bounded {
-    text: String,
-    left: Option<usize>,
-}
-
-impl fmt::Write for Bounded {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.left = self.left.and_then(|left| left.checked_sub(text.chars().count()));
-        self.left.ok_or(fmt::Error)?;
-        self.text.push_str(text);
-        Ok(())
     }
 }
 
