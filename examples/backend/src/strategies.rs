@@ -233,23 +233,8 @@ pub async fn update(mut call: Call) -> Result<Reply, Problem> {
 /// `DELETE /strategies/{id}`
 pub async fn delete(call: Call) -> Result<Reply, Problem> {
     let app = &*call.app;
-    let work = async {
-        let strategy = of_caller(&call).await?;
-        let positions = sqlx::query("DELETE FROM strategy_instruments WHERE strategy_id = $1")
-            .bind(strategy.id.clone());
-        let itself = sqlx::query("DELETE FROM strategies WHERE id = $1").bind(strategy.id);
-        let mut transaction = app.database.begin("delete_strategy").await?;
-        let positions = transaction.delete(positions).await?;
-        if transaction.delete(itself).await? == 0 {
-            return Err(Problem::NotFound("strategy"));
-        }
-        transaction.commit().await?;
-        Ok(positions)
-    };
-    let positions = recorded(app.metrics, StrategyOperation::Delete, work).await?;
-    if positions > 0 {
-        app.metrics.track_strategy_signal(StrategySignal::Exit);
-    }
+    let work = async { remove(app, of_caller(&call).await?).await };
+    recorded(app.metrics, StrategyOperation::Delete, work).await?;
     app.workers.enqueue(Work::MarkToMarket(call.account));
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
@@ -295,25 +280,29 @@ pub async fn remove_instrument(call: Call) -> Result<Reply, Problem> {
 
 /// `POST /strategies/{id}/m2m`
 pub async fn mark_to_market(call: Call) -> Result<Reply, Problem> {
-    let app = &*call.app;
     let mut strategy = of_caller(&call).await?;
-    let calculation = app.metrics.start_strategy_m2m();
-    let result = async {
-        let positions = positions_of_account(app, &call.account).await?;
-        mark(app, slice::from_mut(&mut strategy), &positions).await
-    }
-    .await;
-    calculation.finish(&result);
-    result?;
-    // The number of strategies and of instruments is as it was.
-    let pnl = of_account(app, &call.account).await?.iter().map(|strategy| strategy.pnl_paise).sum();
-    app.metrics.set_strategy_pnl(&call.account, rupees(pnl));
+    mark_strategy(&call.app, &mut strategy).await?;
     profit_of(&strategy)
 }
 
 /// `GET /strategies/{id}/pnl`
 pub async fn profit(call: Call) -> Result<Reply, Problem> {
     profit_of(&of_caller(&call).await?)
+}
+
+/// Marks a strategy to the market, and has the worker show what its account is worth now.
+async fn mark_strategy(app: &App, strategy: &mut Strategy) -> Result<(), Problem> {
+    let account = strategy.account_id.clone();
+    let calculation = app.metrics.start_strategy_m2m();
+    let result = async {
+        let positions = positions_of_account(app, &account).await?;
+        mark(app, slice::from_mut(strategy), &positions).await
+    }
+    .await;
+    calculation.finish(&result);
+    result?;
+    app.workers.enqueue(Work::MarkToMarket(account));
+    Ok(())
 }
 
 /// Marks the strategies of an account to the market, and shows what it has.
@@ -386,6 +375,22 @@ async fn insert(app: &App, strategy: &Strategy, positions: &[Position]) -> Resul
         }
     }
     Ok(transaction.commit().await?)
+}
+
+async fn remove(app: &App, strategy: Strategy) -> Result<(), Problem> {
+    let positions = sqlx::query("DELETE FROM strategy_instruments WHERE strategy_id = $1")
+        .bind(strategy.id.clone());
+    let itself = sqlx::query("DELETE FROM strategies WHERE id = $1").bind(strategy.id);
+    let mut transaction = app.database.begin("delete_strategy").await?;
+    let positions = transaction.delete(positions).await?;
+    if transaction.delete(itself).await? == 0 {
+        return Err(Problem::NotFound("strategy"));
+    }
+    transaction.commit().await?;
+    for _ in 0..positions {
+        app.metrics.track_strategy_signal(StrategySignal::Exit);
+    }
+    Ok(())
 }
 
 /// The strategy that a call is about.
@@ -654,6 +659,29 @@ mod tests {
         app.database.delete(sqlx::query("DELETE FROM strategies")).await.unwrap();
         mark_account(app, ACCOUNT).await.unwrap();
         assert!(!app.metrics.to_text().contains(ACCOUNT));
+    }
+
+    #[tokio::test]
+    async fn an_account_without_strategies_is_not_shown_by_a_mark_that_comes_late() {
+        let backend = backend().await;
+        let app = backend.app();
+        let mut strategy = add(app, "1", &[]).await;
+        app.database.delete(sqlx::query("DELETE FROM strategies")).await.unwrap();
+        mark_account(app, ACCOUNT).await.unwrap();
+        mark_strategy(app, &mut strategy).await.unwrap();
+        assert!(!app.metrics.to_text().contains(ACCOUNT));
+    }
+
+    #[tokio::test]
+    async fn a_strategy_that_is_removed_leaves_each_of_its_positions() {
+        let backend = backend().await;
+        let app = backend.app();
+        let strategy = add(app, "1", &[("TEST-A", 50), ("TEST-B", -25)]).await;
+        remove(app, strategy.clone()).await.unwrap();
+        check(app, &[(r#"strategy_signals_total{signal="exit"}"#, 2.0)]);
+        let problem = remove(app, strategy).await.unwrap_err();
+        assert!(matches!(problem, Problem::NotFound(_)), "{problem}");
+        check(app, &[(r#"strategy_signals_total{signal="exit"}"#, 2.0)]);
     }
 
     #[tokio::test]
