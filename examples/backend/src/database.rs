@@ -3,7 +3,7 @@
 //! All of the SQL runs through this file, so every query is recorded, and in one place: the wait for its
 //! connection, its kind, its time, its rows and its error.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use backend_metrics::{
     Metrics, PoolStats,
@@ -19,10 +19,7 @@ use sqlx::{
 use tempfile::TempDir;
 use tokio::time::{self, Instant};
 
-use crate::{
-    config::DatabaseAddress,
-    faults::{Fault, Faults},
-};
+use crate::faults::{Fault, Faults};
 
 /// The most connections of the pool.
 pub const CONNECTIONS: u32 = 20;
@@ -63,25 +60,27 @@ pub struct Database {
 pub struct Temporary(#[expect(dead_code, reason = "what counts is when it is dropped")] TempDir);
 
 impl Database {
-    /// Connects, and creates what tables are missing.
+    /// Connects to a `SQLite` file or the URL of a `PostgreSQL`, to a temporary file without either, and creates
+    /// what tables are missing.
     pub async fn open(
-        address: Option<&DatabaseAddress>,
+        address: Option<&str>,
         metrics: Metrics,
     ) -> Result<(Self, Option<Temporary>), Box<dyn std::error::Error + Send + Sync>> {
         sqlx::any::install_default_drivers();
-        let temporary = if address.is_none() { Some(TempDir::new()?) } else { None };
-        let file = match (address, &temporary) {
-            (Some(DatabaseAddress::File(file)), _) => Some(Cow::Borrowed(file)),
-            (_, Some(folder)) => Some(Cow::Owned(folder.path().join("backend.sqlite"))),
-            _ => None,
+        let (address, temporary) = if let Some(address) = address {
+            (address.to_owned(), None)
+        } else {
+            let folder = TempDir::new()?;
+            let file = folder.path().join("backend.sqlite");
+            (file.display().to_string(), Some(Temporary(folder)))
         };
-        let (url, begin, settings) = match (address, file) {
-            (Some(DatabaseAddress::Url(url)), _) => (url.clone(), "BEGIN", ""),
-            (_, file) => {
-                let url = format!("sqlite://{}?mode=rwc", file.unwrap_or_default().display());
-                // A transaction that reads first could not become the writer later.
-                (url, "BEGIN IMMEDIATE", SQLITE_SETTINGS)
-            }
+        let (url, begin, settings) = match address.split_once("://") {
+            Some(("postgres" | "postgresql", _)) => (address, "BEGIN", ""),
+            // Not repeated, as it may have a password.
+            Some(_) => return Err("neither a file nor a postgres:// URL".into()),
+            None if address.is_empty() => return Err("the address is empty".into()),
+            // A transaction that reads first could not become the writer later.
+            None => (format!("sqlite://{address}?mode=rwc"), "BEGIN IMMEDIATE", SQLITE_SETTINGS),
         };
         // First by itself: the pool would try again until its timeout, and not say what is wrong.
         let mut first = time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(&url)).await??;
@@ -106,7 +105,7 @@ impl Database {
                 max: CONNECTIONS,
             })
         });
-        Ok((Self { pool, metrics, begin }, temporary.map(Temporary)))
+        Ok((Self { pool, metrics, begin }, temporary))
     }
 
     /// All rows of a query.
@@ -298,5 +297,26 @@ fn error_type(error: &Error) -> DatabaseErrorType {
             _ => DatabaseErrorType::Query,
         },
         _ => DatabaseErrorType::Query,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backend_metrics::Metrics;
+
+    use super::Database;
+
+    #[tokio::test]
+    async fn a_database_of_another_kind_is_refused_without_its_password() {
+        for (address, says) in [
+            ("mysql://me:secret@host/0", "neither a file nor a postgres:// URL"),
+            ("Postgres://me:secret@host/0", "neither a file nor a postgres:// URL"),
+            ("postgres://me:secret@host:port/0", "port"),
+            ("", "the address is empty"),
+        ] {
+            let error = Database::open(Some(address), Metrics::new()).await.unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(says) && !error.contains("secret"), "{address}: {error}");
+        }
     }
 }

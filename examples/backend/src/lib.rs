@@ -109,7 +109,7 @@ impl Backend {
         let faults = Faults::new(&config.faults);
         let stop = CancellationToken::new();
         let background = TaskTracker::new();
-        let (database, temporary) = Database::open(config.database.as_ref(), metrics)
+        let (database, temporary) = Database::open(config.database.as_deref(), metrics)
             .await
             .map_err(StartError::Database)?;
         accounts::seed(&database).await.map_err(StartError::Database)?;

@@ -86,7 +86,7 @@ impl RateLimits {
         let decision = limit.callers.check_key(&caller.to_owned());
         let left = decision.as_ref().map_or(0, StateSnapshot::remaining_burst_capacity);
         let used = limit.quota.burst_size().get() - left;
-        self.metrics.set_rate_limit_usage(endpoint, limit.usage(used));
+        limit.show_usage(self.metrics, endpoint, used);
         match decision {
             Ok(_) => {
                 self.metrics.track_rate_limit(endpoint, RateLimitDecision::Allowed);
@@ -104,19 +104,22 @@ impl RateLimits {
     pub fn tidy(&self) {
         for (endpoint, limit) in &self.limits {
             limit.callers.retain_recent();
-            self.metrics.set_rate_limit_usage(endpoint, limit.usage(0));
+            limit.show_usage(self.metrics, endpoint, 0);
         }
     }
 }
 
 impl Limit {
-    /// How much of the quota the most loaded caller has used, in percent, now that one has used so much of it.
-    fn usage(&self, used: u32) -> f64 {
+    /// Shows how much of the quota the most loaded caller has used, now that one has used so much of it.
+    ///
+    /// Worked out and set as one: otherwise a usage could be set after a later one, and stay.
+    fn show_usage(&self, metrics: Metrics, endpoint: &str, used: u32) {
         let mut recovered = self.recovered.lock();
         let now = self.callers.clock().now();
         *recovered = (*recovered).max(now + self.quota.replenish_interval() * used);
         let busy = recovered.saturating_sub(now);
-        busy.div_duration_f64(self.quota.burst_size_replenished_in()) * 100.0
+        let share = busy.div_duration_f64(self.quota.burst_size_replenished_in());
+        metrics.set_rate_limit_usage(endpoint, share * 100.0);
     }
 }
 

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use matchit::Router;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use crate::{
     accounts,
@@ -48,13 +49,13 @@ static ROUTES: &[Route] = &[
     Route(Method::POST, "/auth/logout", Access::Trade, |call| auth::logout(call).boxed()),
     Route(Method::GET, "/accounts/{id}", Access::Account, |call| accounts::show(call).boxed()),
     Route(Method::GET, "/strategies", Access::Account, |call| strategies::list(call).boxed()),
-    Route(Method::POST, "/strategies", Access::Trade, |call| strategies::create(call).boxed()),
+    Route(Method::POST, "/strategies", Access::Trade, |call| to_the_end(strategies::create(call)).boxed()),
     Route(Method::GET, "/strategies/{id}", Access::Account, |call| strategies::show(call).boxed()),
-    Route(Method::PUT, "/strategies/{id}", Access::Trade, |call| strategies::update(call).boxed()),
-    Route(Method::DELETE, "/strategies/{id}", Access::Trade, |call| strategies::delete(call).boxed()),
-    Route(Method::POST, "/strategies/{id}/instruments", Access::Trade, |call| strategies::add_instrument(call).boxed()),
-    Route(Method::DELETE, "/strategies/{id}/instruments/{instrument}", Access::Trade, |call| strategies::remove_instrument(call).boxed()),
-    Route(Method::POST, "/strategies/{id}/m2m", Access::Trade, |call| strategies::mark_to_market(call).boxed()),
+    Route(Method::PUT, "/strategies/{id}", Access::Trade, |call| to_the_end(strategies::update(call)).boxed()),
+    Route(Method::DELETE, "/strategies/{id}", Access::Trade, |call| to_the_end(strategies::delete(call)).boxed()),
+    Route(Method::POST, "/strategies/{id}/instruments", Access::Trade, |call| to_the_end(strategies::add_instrument(call)).boxed()),
+    Route(Method::DELETE, "/strategies/{id}/instruments/{instrument}", Access::Trade, |call| to_the_end(strategies::remove_instrument(call)).boxed()),
+    Route(Method::POST, "/strategies/{id}/m2m", Access::Trade, |call| to_the_end(strategies::mark_to_market(call)).boxed()),
     Route(Method::GET, "/strategies/{id}/pnl", Access::Account, |call| strategies::profit(call).boxed()),
     Route(Method::POST, "/orders/validate", Access::Trade, |call| orders::validate(call).boxed()),
     Route(Method::GET, "/orders", Access::Account, |call| orders::list(call).boxed()),
@@ -179,4 +180,37 @@ impl Call {
 /// `GET /health`
 async fn health(_: Call) -> Result<Reply, Problem> {
     Ok(crate::reply::empty(http::StatusCode::OK))
+}
+
+/// Does all of `change` even if the client goes away: half-way, the database and what follows from it would
+/// differ.
+pub async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(change.in_current_span())
+        .await
+        .unwrap_or_else(|error| Err(Problem::Internal(error.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::to_the_end;
+
+    #[tokio::test]
+    async fn a_change_comes_to_its_end_when_the_client_goes_away() {
+        let (answer, database) = oneshot::channel::<()>();
+        let (done, changed) = oneshot::channel();
+        let change = to_the_end(async move {
+            drop(database.await);
+            done.send(()).unwrap();
+            Ok(())
+        });
+        // Polled once, then dropped.
+        assert!(change.now_or_never().is_none());
+        answer.send(()).unwrap();
+        changed.await.unwrap();
+    }
 }

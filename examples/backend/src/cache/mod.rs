@@ -93,9 +93,7 @@ impl Cache {
     /// Another replica may have it for [`MEMORY_KEEP`], and a Redis that does not answer for as long as it was to
     /// be kept.
     pub async fn delete(&self, key: &str) {
-        let delete = self.start(CacheOperation::Delete, CacheLayer::Memory);
-        self.memory.remove(key.as_bytes()).await;
-        delete.success();
+        // From Redis first: a get in between would bring the old value back into memory.
         let delete = self.start(CacheOperation::Delete, CacheLayer::Redis);
         match self.redis.delete(key).await {
             Ok(deleted) => {
@@ -105,6 +103,9 @@ impl Cache {
             }
             Err(_) => delete.error(),
         }
+        let delete = self.start(CacheOperation::Delete, CacheLayer::Memory);
+        self.memory.remove(key.as_bytes()).await;
+        delete.success();
     }
 
     /// The value of a key, or else what `compute` gives, which is then [`set`](Self::set).
@@ -203,7 +204,9 @@ fn read<T: DeserializeOwned>(get: CacheGuard, bytes: Option<&Bytes>) -> Option<T
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Instant};
+    use std::{convert::Infallible, pin::pin, time::Instant};
+
+    use futures_util::poll;
 
     use super::*;
     use crate::faults::Fault;
@@ -288,6 +291,18 @@ mod tests {
         assert_eq!(operations(metrics, "get", "l1_memory", "miss"), 2);
         assert_eq!(operations(metrics, "get", "l1_memory", "hit"), 1);
         assert_eq!(operations(metrics, "set", "l2_redis", "success"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_get_beside_a_delete_does_not_bring_the_value_back() {
+        let cache = cache(Metrics::new(), &Faults::default()).await;
+        cache.set("key", &1, HOUR).await;
+        let mut delete = pin!(cache.delete("key"));
+        assert!(poll!(&mut delete).is_pending(), "it waits for Redis");
+        // As a get does that found it in Redis.
+        cache.set_memory("key", Bytes::from_static(b"1"), HOUR).await;
+        delete.await;
+        assert_eq!(cache.get::<u32>("key").await, None);
     }
 
     #[tokio::test]

@@ -18,7 +18,6 @@ use chrono::Utc;
 use http::StatusCode;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
-use tracing::Instrument as _;
 
 pub use self::book::Orders;
 use self::{
@@ -29,7 +28,7 @@ use self::{
 use crate::{
     app::App,
     reply::{self, Problem, Reply},
-    routes::Call,
+    routes::{Call, to_the_end},
 };
 
 /// `POST /orders/validate`
@@ -114,36 +113,4 @@ async fn check(call: &Call, asked: &NewOrder) -> Result<Checked, Problem> {
 
 fn answer(status: StatusCode, id: &str, state: OrderState) -> Result<Reply, Problem> {
     reply::json(status, &json!({ "id": id, "state": state.as_str() }))
-}
-
-/// Does all of `change` even if the client goes away: half-way, the database and the book would differ.
-async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, Problem>> + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::spawn(change.in_current_span())
-        .await
-        .unwrap_or_else(|error| Err(Problem::Internal(error.into())))
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-    use tokio::sync::oneshot;
-
-    use super::to_the_end;
-
-    #[tokio::test]
-    async fn a_change_comes_to_its_end_when_the_client_goes_away() {
-        let (answer, database) = oneshot::channel::<()>();
-        let (done, changed) = oneshot::channel();
-        let change = to_the_end(async move {
-            drop(database.await);
-            done.send(()).unwrap();
-            Ok(())
-        });
-        // Polled once, then dropped.
-        assert!(change.now_or_never().is_none());
-        answer.send(()).unwrap();
-        changed.await.unwrap();
-    }
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::FromRow;
-use tokio::task;
+use tokio::{sync::Semaphore, task};
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +25,9 @@ pub const CSV: &str = "text/csv";
 pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 /// The largest file.
 const LARGEST_FILE: usize = 5 * 1024 * 1024;
+
+/// A file takes many times its size while it is read, so no more than these are at a time.
+static READERS: Semaphore = Semaphore::const_new(4);
 
 /// What the transactions of a category come to.
 #[derive(Clone, Debug, Deserialize, FromRow, PartialEq, Serialize)]
@@ -44,11 +47,16 @@ pub async fn upload(mut call: Call) -> Result<Reply, Problem> {
     let file_type = file_type(call.request.headers())?;
     let file = call.bytes(LARGEST_FILE).await?;
     let metrics = call.app.metrics;
+    let permit = READERS.acquire().await.map_err(|error| Problem::Internal(error.into()))?;
     let upload = metrics.start_statement_upload(file_type, file.len() as u64);
     // Not here, where it would hold other requests up.
-    let read = task::spawn_blocking(move || read::read(file_type, &file, metrics))
-        .await
-        .unwrap_or_else(|_| Err(read::StatementError::Format("it broke the reader".to_owned())));
+    let read = task::spawn_blocking(move || {
+        // Until it is done, even if nobody waits for it any more.
+        let _permit = permit;
+        read::read(file_type, &file, metrics)
+    })
+    .await
+    .unwrap_or_else(|_| Err(read::StatementError::Format("it broke the reader".to_owned())));
     upload.finish(&read, read::StatementError::error_type);
     let rows = read.map_err(|error| Problem::Refused(error.to_string()))?;
 

@@ -4,26 +4,28 @@
 //! to get the next two with, once. Sessions and the key that signs the tokens are this process's own: behind a load
 //! balancer, a client has to come back to the instance that it logged in to.
 
-use std::{collections::HashMap, error::Error, sync::Arc, thread, time::Duration};
+mod passwords;
+mod sessions;
+mod tokens;
 
-use argon2::{
-    Argon2,
-    password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use std::{error::Error, time::Duration};
+
 use backend_metrics::{
     Metrics,
-    labels::{ApiKeyStatus, AuthStatus, DenialReason, SessionEndReason, TokenRefreshStatus},
+    labels::{ApiKeyStatus, AuthStatus, DenialReason, TokenRefreshStatus},
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::FromRow;
-use tokio::{sync::Semaphore, task};
-use uuid::Uuid;
 
+pub use self::{passwords::hash_password, tokens::Tokens};
+use self::{
+    passwords::{NOBODYS_HASH, Passwords},
+    sessions::Sessions,
+    tokens::{Purpose, Signer},
+};
 use crate::{
     cache::{Cache, MEMORY_KEEP},
     database::Database,
@@ -31,30 +33,11 @@ use crate::{
     routes::{Access, Call},
 };
 
-/// How long a token is good to call with.
-const ACCESS_TIME: TimeDelta = TimeDelta::minutes(15);
-/// How long a session lasts after its log-in or its last refresh.
-const SESSION_TIME: TimeDelta = TimeDelta::minutes(30);
-/// The most sessions of an account; a further log-in ends the oldest.
-const MOST_SESSIONS: usize = 10;
-/// So many wrong passwords in a row lock an account.
-const MOST_FAILURES: u32 = 5;
-/// How long it stays locked.
-const LOCK_TIME: TimeDelta = TimeDelta::minutes(1);
 /// How long an API key may go on after it was deleted.
 const KEY_KEPT: Duration = Duration::from_mins(15);
 
-/// A hash that no password has, for accounts that do not exist: they shall not be told apart by time.
-const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdCEhIQ\
-    $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
 /// What callers get who are not who they say. It does not say why: that would help them to guess.
 const UNKNOWN: Problem = Problem::Unauthenticated(DenialReason::Other);
-
-/// The hash of a password, slow by intent.
-pub fn hash_password(password: &str) -> password_hash::Result<String> {
-    Argon2::default().hash_password(password.as_bytes()).map(|hash: PasswordHash| hash.to_string())
-}
 
 /// The hash of an API key. A fast one will do: unlike passwords, keys cannot be guessed.
 #[must_use]
@@ -68,61 +51,9 @@ pub struct Auth {
     metrics: Metrics,
     database: Database,
     cache: Cache,
-    signing: EncodingKey,
-    checking: DecodingKey,
-    validation: Validation,
-    /// A hash takes memory and a core, and anyone may ask for one: so no more at a time than there are cores.
-    hashing: Arc<Semaphore>,
-    /// Accounts that someone tried to log in to. Only those that exist come in, so they are not without end.
-    holders: Mutex<HashMap<String, Holder>>,
-}
-
-/// An account that someone tried to log in to.
-#[derive(Debug, Default)]
-struct Holder {
-    /// The oldest first.
-    sessions: Vec<Session>,
-    failures: u32,
-    locked_until: DateTime<Utc>,
-}
-
-#[derive(Clone, Debug)]
-struct Session {
-    id: Uuid,
-    ends: DateTime<Utc>,
-    /// How often it was refreshed.
-    refreshes: u32,
-}
-
-/// What a token says.
-#[derive(Debug, Deserialize, Serialize)]
-struct Claims {
-    /// The account.
-    sub: String,
-    #[serde(with = "chrono::serde::ts_seconds")]
-    exp: DateTime<Utc>,
-    purpose: Purpose,
-    session: Uuid,
-    /// How often the session had been refreshed.
-    refreshes: u32,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Purpose {
-    Access,
-    Refresh,
-}
-
-/// What a log-in or a refresh gives.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Tokens {
-    /// To call with.
-    pub access_token: String,
-    /// To get the next tokens with, once.
-    pub refresh_token: String,
-    /// How long the access token is good, in seconds.
-    pub expires_in: i64,
+    passwords: Passwords,
+    signer: Signer,
+    sessions: Sessions,
 }
 
 /// A row of `api_keys`.
@@ -136,28 +67,19 @@ impl Auth {
     /// Nobody is logged in yet.
     #[must_use]
     pub fn new(metrics: Metrics, database: Database, cache: Cache) -> Self {
-        let secret: [u8; 32] = rand::random();
-        // It would read the system's clock, and be a minute late; `validate` looks at the time.
-        let validation = Validation { validate_exp: false, ..Validation::default() };
         Self {
             metrics,
             database,
             cache,
-            signing: EncodingKey::from_secret(&secret),
-            checking: DecodingKey::from_secret(&secret),
-            validation,
-            hashing: Arc::new(Semaphore::new(
-                thread::available_parallelism().map_or(1, Into::into),
-            )),
-            holders: Mutex::default(),
+            passwords: Passwords::new(),
+            signer: Signer::new(metrics),
+            sessions: Sessions::new(metrics),
         }
     }
 
     /// Ends the sessions that have expired; gives how many.
     pub fn end_expired_sessions(&self) -> u64 {
-        let now = self.now();
-        let mut holders = self.holders.lock();
-        holders.values_mut().map(|holder| self.end_expired(holder, now)).sum()
+        self.sessions.end_expired()
     }
 
     /// The account of a request, or why it may not call.
@@ -181,9 +103,9 @@ impl Auth {
     }
 
     fn account_of_token(&self, token: &str) -> Result<String, Problem> {
-        let claims = self.validate(token, Purpose::Access)?;
+        let claims = self.signer.validate(token, Purpose::Access).ok_or(UNKNOWN)?;
         // The token is good to the end of its time; its session may have ended before.
-        let open = self.session(&mut self.holders.lock(), &claims).is_some();
+        let open = self.sessions.is_open(&claims);
         open.then_some(claims.sub).ok_or(UNKNOWN)
     }
 
@@ -202,7 +124,7 @@ impl Auth {
             found
         };
         let (status, account) = match found {
-            Some(key) if key.expires_at > self.now().timestamp_millis() => {
+            Some(key) if key.expires_at > now(self.metrics).timestamp_millis() => {
                 (ApiKeyStatus::Valid, Some(key.account_id))
             }
             Some(_) => (ApiKeyStatus::Expired, None),
@@ -219,55 +141,11 @@ impl Auth {
             self.database.select(query.bind(account.to_owned())).await?.pop();
         let exists = found.is_some();
         let hash = found.map_or_else(|| NOBODYS_HASH.to_owned(), |(hash,)| hash);
-        let right = self.verify(password, hash).await?;
-        let opened = if exists { self.admit(account, right) } else { None };
+        let right = self.passwords.verify(password, hash).await?;
+        let opened = if exists { self.sessions.open(account, right) } else { None };
         let status = if opened.is_some() { AuthStatus::Success } else { AuthStatus::Failed };
         self.metrics.track_authentication(status, watch.elapsed());
-        self.tokens(account, &opened.ok_or(UNKNOWN)?)
-    }
-
-    /// Whether the password has the hash.
-    async fn verify(&self, password: String, hash: String) -> Result<bool, Problem> {
-        let permit = self.hashing.clone().acquire_owned().await.map_err(internal)?;
-        let verifying = task::spawn_blocking(move || {
-            // Until it is done, even if nobody waits for it any more.
-            let _permit = permit;
-            Argon2::default().verify_password(password.as_bytes(), hash.as_str())
-        });
-        match verifying.await.map_err(internal)? {
-            Ok(()) => Ok(true),
-            Err(password_hash::Error::PasswordInvalid) => Ok(false),
-            Err(error) => Err(internal(error)),
-        }
-    }
-
-    /// Opens a session if the password was right and the account is not locked.
-    fn admit(&self, account: &str, right: bool) -> Option<Session> {
-        let now = self.now();
-        let mut holders = self.holders.lock();
-        let holder = holders.entry(account.to_owned()).or_default();
-        if now < holder.locked_until {
-            return None;
-        }
-        if !right {
-            holder.failures += 1;
-            if holder.failures == MOST_FAILURES {
-                holder.failures = 0;
-                holder.locked_until = now + LOCK_TIME;
-                self.metrics.track_auth_lockout();
-                tracing::warn!(account, "locked after too many wrong passwords");
-            }
-            return None;
-        }
-        holder.failures = 0;
-        self.end_expired(holder, now);
-        if holder.sessions.len() == MOST_SESSIONS {
-            self.end(holder, 0, SessionEndReason::Revoked);
-        }
-        let session = Session { id: Uuid::new_v4(), ends: now + SESSION_TIME, refreshes: 0 };
-        holder.sessions.push(session.clone());
-        self.metrics.track_session_created();
-        Some(session)
+        self.signer.sign(account, opened.ok_or(UNKNOWN)?)
     }
 
     fn refresh(&self, token: &str) -> Result<Tokens, Problem> {
@@ -280,97 +158,22 @@ impl Auth {
     }
 
     fn refreshed(&self, token: &str) -> Result<Tokens, Problem> {
-        let claims = self.validate(token, Purpose::Refresh)?;
-        let mut holders = self.holders.lock();
-        let (holder, index) = self.session(&mut holders, &claims).ok_or(UNKNOWN)?;
-        if claims.refreshes != holder.sessions[index].refreshes {
-            // Two have the token, one of whom stole it; who, nobody knows.
-            self.end(holder, index, SessionEndReason::Revoked);
-            tracing::warn!(account = claims.sub, "a refresh token was used twice");
-            return Err(UNKNOWN);
-        }
-        let session = &mut holder.sessions[index];
-        session.refreshes += 1;
-        session.ends = self.now() + SESSION_TIME;
-        self.tokens(&claims.sub, session)
+        let claims = self.signer.validate(token, Purpose::Refresh).ok_or(UNKNOWN)?;
+        let session = self.sessions.refresh(&claims).ok_or(UNKNOWN)?;
+        self.signer.sign(&claims.sub, session)
     }
 
     fn log_out(&self, headers: &HeaderMap) {
         // Nothing is new about the token: `account` has validated it.
-        if let Some(claims) = bearer(headers).and_then(|token| self.claims(token)) {
-            let mut holders = self.holders.lock();
-            if let Some((holder, index)) = self.session(&mut holders, &claims) {
-                self.end(holder, index, SessionEndReason::Logout);
-            }
+        if let Some(claims) = bearer(headers).and_then(|token| self.signer.claims(token)) {
+            self.sessions.log_out(&claims);
         }
     }
+}
 
-    /// Where the session of a token is, unless it has ended.
-    fn session<'a>(
-        &self,
-        holders: &'a mut HashMap<String, Holder>,
-        claims: &Claims,
-    ) -> Option<(&'a mut Holder, usize)> {
-        let now = self.now();
-        let holder = holders.get_mut(&claims.sub)?;
-        let is_it = |session: &Session| session.id == claims.session && now < session.ends;
-        let index = holder.sessions.iter().position(is_it)?;
-        Some((holder, index))
-    }
-
-    fn end(&self, holder: &mut Holder, index: usize, reason: SessionEndReason) {
-        holder.sessions.remove(index);
-        self.metrics.track_session_ended(reason);
-    }
-
-    fn end_expired(&self, holder: &mut Holder, now: DateTime<Utc>) -> u64 {
-        let expired = holder.sessions.extract_if(.., |session| session.ends <= now);
-        expired.map(|_| self.metrics.track_session_ended(SessionEndReason::Expired)).count() as u64
-    }
-
-    fn tokens(&self, account: &str, session: &Session) -> Result<Tokens, Problem> {
-        let token = |purpose, exp| {
-            let claims = Claims {
-                sub: account.to_owned(),
-                exp,
-                purpose,
-                session: session.id,
-                refreshes: session.refreshes,
-            };
-            jsonwebtoken::encode(&Header::default(), &claims, &self.signing).map_err(internal)
-        };
-        Ok(Tokens {
-            access_token: token(Purpose::Access, self.now() + ACCESS_TIME)?,
-            refresh_token: token(Purpose::Refresh, session.ends)?,
-            expires_in: ACCESS_TIME.num_seconds(),
-        })
-    }
-
-    /// What a token says, if it is good for the purpose.
-    fn validate(&self, token: &str, purpose: Purpose) -> Result<Claims, Problem> {
-        let validation = self.metrics.start_jwt_validation();
-        match self.claims(token) {
-            Some(claims) if claims.purpose != purpose => validation.invalid(),
-            Some(claims) if claims.exp <= self.now() => validation.expired(),
-            Some(claims) => {
-                validation.valid();
-                return Ok(claims);
-            }
-            None => validation.invalid(),
-        }
-        Err(UNKNOWN)
-    }
-
-    /// What a token says that was signed here.
-    fn claims(&self, token: &str) -> Option<Claims> {
-        let token = jsonwebtoken::decode(token, &self.checking, &self.validation).ok()?;
-        Some(token.claims)
-    }
-
-    /// The time, which tests move.
-    fn now(&self) -> DateTime<Utc> {
-        self.metrics.clock().wall().into()
-    }
+/// The time, which tests move.
+fn now(metrics: Metrics) -> DateTime<Utc> {
+    metrics.clock().wall().into()
 }
 
 /// The token of the `authorization` header.
@@ -421,7 +224,10 @@ mod tests {
     use backend_metrics::{Clock, Metrics, labels::DenialReason};
     use http::{HeaderMap, HeaderName, header};
 
-    use super::{Auth, MOST_FAILURES, MOST_SESSIONS, Tokens};
+    use super::{
+        Auth, Tokens,
+        sessions::{MOST_FAILURES, MOST_SESSIONS},
+    };
     use crate::{
         accounts,
         cache::Cache,
@@ -522,7 +328,7 @@ mod tests {
             test.fails_to_log_in("nobody", accounts::DEMO_PASSWORD).await;
         }
         test.assert_lines(&[r#"auth_attempts_total{status="failed"} 6"#, "auth_lockouts_total 0"]);
-        assert!(!test.auth.holders.lock().contains_key("nobody"));
+        assert!(!test.auth.sessions.holders.lock().contains_key("nobody"));
     }
 
     #[tokio::test]

@@ -3,7 +3,9 @@
 //! The handlers change the database and give the worker the account to [mark](mark_account); it alone sets the
 //! gauges of accounts, so what two requests change at once is shown in order.
 
-use std::{collections::BTreeSet, slice};
+mod marking;
+
+use std::collections::BTreeSet;
 
 use backend_metrics::{
     Metrics,
@@ -16,6 +18,8 @@ use serde_json::json;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+pub use self::marking::mark_account;
+use self::marking::{mark_strategy, note_stop_loss};
 use crate::{
     app::App,
     database::Statement,
@@ -233,23 +237,8 @@ pub async fn update(mut call: Call) -> Result<Reply, Problem> {
 /// `DELETE /strategies/{id}`
 pub async fn delete(call: Call) -> Result<Reply, Problem> {
     let app = &*call.app;
-    let work = async {
-        let strategy = of_caller(&call).await?;
-        let positions = sqlx::query("DELETE FROM strategy_instruments WHERE strategy_id = $1")
-            .bind(strategy.id.clone());
-        let itself = sqlx::query("DELETE FROM strategies WHERE id = $1").bind(strategy.id);
-        let mut transaction = app.database.begin("delete_strategy").await?;
-        let positions = transaction.delete(positions).await?;
-        if transaction.delete(itself).await? == 0 {
-            return Err(Problem::NotFound("strategy"));
-        }
-        transaction.commit().await?;
-        Ok(positions)
-    };
-    let positions = recorded(app.metrics, StrategyOperation::Delete, work).await?;
-    if positions > 0 {
-        app.metrics.track_strategy_signal(StrategySignal::Exit);
-    }
+    let work = async { remove(app, of_caller(&call).await?).await };
+    recorded(app.metrics, StrategyOperation::Delete, work).await?;
     app.workers.enqueue(Work::MarkToMarket(call.account));
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
@@ -295,47 +284,14 @@ pub async fn remove_instrument(call: Call) -> Result<Reply, Problem> {
 
 /// `POST /strategies/{id}/m2m`
 pub async fn mark_to_market(call: Call) -> Result<Reply, Problem> {
-    let app = &*call.app;
     let mut strategy = of_caller(&call).await?;
-    let calculation = app.metrics.start_strategy_m2m();
-    let result = async {
-        let positions = positions_of_account(app, &call.account).await?;
-        mark(app, slice::from_mut(&mut strategy), &positions).await
-    }
-    .await;
-    calculation.finish(&result);
-    result?;
-    // The number of strategies and of instruments is as it was.
-    let pnl = of_account(app, &call.account).await?.iter().map(|strategy| strategy.pnl_paise).sum();
-    app.metrics.set_strategy_pnl(&call.account, rupees(pnl));
+    mark_strategy(&call.app, &mut strategy).await?;
     profit_of(&strategy)
 }
 
 /// `GET /strategies/{id}/pnl`
 pub async fn profit(call: Call) -> Result<Reply, Problem> {
     profit_of(&of_caller(&call).await?)
-}
-
-/// Marks the strategies of an account to the market, and shows what it has.
-pub async fn mark_account(app: &App, account: &str) -> Result<(), Problem> {
-    let calculation = app.metrics.start_strategy_m2m();
-    let result = async {
-        let mut strategies = of_account(app, account).await?;
-        let positions = positions_of_account(app, account).await?;
-        let result = mark(app, &mut strategies, &positions).await;
-        if strategies.is_empty() {
-            app.metrics.remove_strategy_account(account);
-        } else {
-            let pnl = strategies.iter().map(|strategy| strategy.pnl_paise).sum();
-            let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
-            let (strategies, instruments) = (count(strategies.len()), count(positions.len()));
-            app.metrics.update_strategy_account(account, strategies, instruments, rupees(pnl));
-        }
-        result
-    }
-    .await;
-    calculation.finish(&result);
-    result
 }
 
 /// The accounts that have strategies.
@@ -388,6 +344,22 @@ async fn insert(app: &App, strategy: &Strategy, positions: &[Position]) -> Resul
     Ok(transaction.commit().await?)
 }
 
+async fn remove(app: &App, strategy: Strategy) -> Result<(), Problem> {
+    let positions = sqlx::query("DELETE FROM strategy_instruments WHERE strategy_id = $1")
+        .bind(strategy.id.clone());
+    let itself = sqlx::query("DELETE FROM strategies WHERE id = $1").bind(strategy.id);
+    let mut transaction = app.database.begin("delete_strategy").await?;
+    let positions = transaction.delete(positions).await?;
+    if transaction.delete(itself).await? == 0 {
+        return Err(Problem::NotFound("strategy"));
+    }
+    transaction.commit().await?;
+    for _ in 0..positions {
+        app.metrics.track_strategy_signal(StrategySignal::Exit);
+    }
+    Ok(())
+}
+
 /// The strategy that a call is about.
 async fn of_caller(call: &Call) -> Result<Strategy, Problem> {
     let query = sqlx::query_as("SELECT * FROM strategies WHERE id = $1");
@@ -433,87 +405,6 @@ fn profit_of(strategy: &Strategy) -> Result<Reply, Problem> {
     )
 }
 
-/// Sets the profit of strategies to what their positions are worth, and stores it.
-///
-/// A strategy with a position that has no price keeps its profit, and the others are marked before that is
-/// an error.
-async fn mark(
-    app: &App,
-    strategies: &mut [Strategy],
-    positions: &[Position],
-) -> Result<(), Problem> {
-    let mut unknown = None;
-    let mut changes = Vec::new();
-    for strategy in strategies {
-        let of_strategy = positions.iter().filter(|position| position.strategy_id == strategy.id);
-        let pnl: Result<i64, _> = of_strategy.map(|position| worth(&app.market, position)).sum();
-        match pnl {
-            Ok(pnl) if pnl != strategy.pnl_paise => changes.push((pnl, strategy)),
-            Ok(_) => {}
-            Err(problem) => unknown = Some(problem),
-        }
-    }
-    if !changes.is_empty() {
-        store(app, changes).await?;
-    }
-    unknown.map_or(Ok(()), Err)
-}
-
-async fn store(app: &App, changes: Vec<(i64, &mut Strategy)>) -> Result<(), Problem> {
-    let mut stored = Vec::new();
-    let mut transaction = app.database.begin("mark_to_market").await?;
-    for (pnl, strategy) in changes {
-        // Of two that mark at once, or beside a change of the stop loss, one finds the row as it was: a stop
-        // loss is noted once.
-        let statement = sqlx::query(
-            "UPDATE strategies SET pnl_paise = $1 \
-             WHERE id = $2 AND pnl_paise = $3 AND stop_loss_paise = $4",
-        )
-        .bind(pnl)
-        .bind(strategy.id.clone())
-        .bind(strategy.pnl_paise)
-        .bind(strategy.stop_loss_paise);
-        if transaction.update(statement).await? > 0 {
-            stored.push((pnl, strategy));
-        }
-    }
-    transaction.commit().await?;
-    for (pnl, strategy) in stored {
-        let before = strategy.clone();
-        strategy.pnl_paise = pnl;
-        app.websockets.strategy_changed(&strategy.account_id, &strategy.id, pnl);
-        note_stop_loss(app.metrics, &before, strategy);
-    }
-    Ok(())
-}
-
-/// Counts a stop loss that was reached in between. To get out is asked for once, until there is less to lose
-/// again.
-fn note_stop_loss(metrics: Metrics, before: &Strategy, after: &Strategy) {
-    if after.is_stopped() && !before.is_stopped() {
-        metrics.track_strategy_stop_loss();
-        metrics.track_strategy_signal(StrategySignal::Exit);
-        tracing::info!(strategy = after.id, "the stop loss is reached");
-    }
-}
-
-/// What a position has won, in paise.
-fn worth(market: &Market, position: &Position) -> Result<i64, Problem> {
-    let Position { instrument, quantity, entry_price_paise, .. } = position;
-    let price = match last_price(market, instrument) {
-        Some(price) => price,
-        // An expired contract in an old database: it is worth nothing more and nothing less.
-        None if is_gone(market, instrument) => *entry_price_paise,
-        None => return Err(Problem::Conflict(format!("{instrument} has no price yet"))),
-    };
-    Ok(quantity * (price - entry_price_paise))
-}
-
-/// Whether an instrument is not traded any more. Before the list of instruments is there, nobody knows.
-fn is_gone(market: &Market, instrument: &str) -> bool {
-    market.instrument(instrument).is_none() && !market.instruments().is_empty()
-}
-
 fn last_price(market: &Market, instrument: &str) -> Option<i64> {
     let price = paise(market.last(instrument)?.price);
     (1..=HIGHEST_PRICE).contains(&price).then_some(price)
@@ -548,10 +439,10 @@ mod tests {
         ticker::protocol::{Instrument, InstrumentKind, Tick},
     };
 
-    const ACCOUNT: &str = "T-1";
+    pub(super) const ACCOUNT: &str = "T-1";
 
     /// A backend without traffic in which nothing happens but what the test does.
-    async fn backend() -> Backend {
+    pub(super) async fn backend() -> Backend {
         let mut config = Config::parse_from(["test", "--listen", "127.0.0.1:0", "--traffic", "0"]);
         (config.database, config.redis) = (None, None);
         let backend = Backend::start(config, Metrics::new()).await.unwrap();
@@ -565,7 +456,7 @@ mod tests {
         backend
     }
 
-    fn instrument(symbol: &str) -> Instrument {
+    pub(super) fn instrument(symbol: &str) -> Instrument {
         Instrument {
             symbol: symbol.to_owned(),
             underlying: symbol.to_owned(),
@@ -574,7 +465,7 @@ mod tests {
         }
     }
 
-    fn set_price(market: &Market, symbol: &str, price: f64) {
+    pub(super) fn set_price(market: &Market, symbol: &str, price: f64) {
         market.apply(Tick {
             symbol: symbol.to_owned(),
             sequence: 0,
@@ -589,7 +480,7 @@ mod tests {
     }
 
     /// A strategy with positions at 100 rupees, which may lose 1,000.
-    async fn add(app: &App, id: &str, positions: &[(&str, i64)]) -> Strategy {
+    pub(super) async fn add(app: &App, id: &str, positions: &[(&str, i64)]) -> Strategy {
         let strategy = Strategy {
             id: id.to_owned(),
             account_id: ACCOUNT.to_owned(),
@@ -611,104 +502,27 @@ mod tests {
         strategy
     }
 
-    async fn stored(app: &App) -> Vec<i64> {
+    pub(super) async fn stored(app: &App) -> Vec<i64> {
         of_account(app, ACCOUNT).await.unwrap().iter().map(|strategy| strategy.pnl_paise).collect()
     }
 
     #[track_caller]
-    fn check(app: &App, expected: &[(&str, f64)]) {
+    pub(super) fn check(app: &App, expected: &[(&str, f64)]) {
         for (series, expected) in expected {
             assert_eq!(app.metrics.value(series), Some(*expected), "{series}");
         }
     }
 
     #[tokio::test]
-    async fn an_account_is_worth_what_its_positions_are() {
+    async fn a_strategy_that_is_removed_leaves_each_of_its_positions() {
         let backend = backend().await;
         let app = backend.app();
-        add(app, "1", &[("TEST-A", 50), ("TEST-B", -25)]).await;
-        add(app, "2", &[]).await;
-        set_price(&app.market, "TEST-A", 101.5);
-        set_price(&app.market, "TEST-B", 99.25);
-        mark_account(app, ACCOUNT).await.unwrap();
-        assert_eq!(stored(app).await, [9_375, 0]);
-        check(
-            app,
-            &[
-                (r#"strategies_total{account_id="T-1"}"#, 2.0),
-                (r#"strategy_instruments_total{account_id="T-1"}"#, 2.0),
-                (r#"strategy_pnl_total{account_id="T-1"}"#, 93.75),
-                (r#"strategy_m2m_calculations_total{status="success"}"#, 1.0),
-            ],
-        );
-        assert_eq!(accounts(app).await.unwrap(), BTreeSet::from([ACCOUNT.to_owned()]));
-    }
-
-    #[tokio::test]
-    async fn an_account_without_strategies_is_not_shown() {
-        let backend = backend().await;
-        let app = backend.app();
-        add(app, "1", &[]).await;
-        mark_account(app, ACCOUNT).await.unwrap();
-        check(app, &[(r#"strategies_total{account_id="T-1"}"#, 1.0)]);
-        app.database.delete(sqlx::query("DELETE FROM strategies")).await.unwrap();
-        mark_account(app, ACCOUNT).await.unwrap();
-        assert!(!app.metrics.to_text().contains(ACCOUNT));
-    }
-
-    #[tokio::test]
-    async fn a_stop_loss_counts_once_until_there_is_less_to_lose_again() {
-        let backend = backend().await;
-        let app = backend.app();
-        add(app, "1", &[("TEST-A", 100)]).await;
-        for price in [95.0, 90.0, 89.0, 88.0, 90.5, 80.0] {
-            set_price(&app.market, "TEST-A", price);
-            mark_account(app, ACCOUNT).await.unwrap();
-        }
-        assert_eq!(stored(app).await, [-200_000]);
-        check(
-            app,
-            &[
-                ("strategy_stop_losses_triggered_total", 2.0),
-                (r#"strategy_signals_total{signal="exit"}"#, 2.0),
-            ],
-        );
-    }
-
-    #[tokio::test]
-    async fn of_two_marks_at_once_one_notes_the_stop_loss() {
-        let backend = backend().await;
-        let app = backend.app();
-        let mut one = add(app, "1", &[("TEST-A", 100)]).await;
-        let mut other = one.clone();
-        store(app, vec![(-150_000, &mut one)]).await.unwrap();
-        store(app, vec![(-150_000, &mut other)]).await.unwrap();
-        check(app, &[("strategy_stop_losses_triggered_total", 1.0)]);
-    }
-
-    #[tokio::test]
-    async fn a_strategy_without_a_price_stays_as_it_was() {
-        let backend = backend().await;
-        let app = backend.app();
-        add(app, "1", &[("TEST-A", 25), ("TEST-B", 25)]).await;
-        add(app, "2", &[("TEST-A", 25)]).await;
-        set_price(&app.market, "TEST-A", 102.0);
-        mark_account(app, ACCOUNT).await.unwrap_err();
-        assert_eq!(stored(app).await, [0, 5_000]);
-        check(
-            app,
-            &[
-                (r#"strategy_m2m_calculations_total{status="error"}"#, 1.0),
-                (r#"strategy_pnl_total{account_id="T-1"}"#, 50.0),
-            ],
-        );
-        // It expires, and has won nothing and lost nothing.
-        app.market.set_instruments(vec![instrument("TEST-A")]);
-        mark_account(app, ACCOUNT).await.unwrap();
-        assert_eq!(stored(app).await, [5_000, 5_000]);
-        // Nobody knows yet what is traded.
-        app.market.set_instruments(Vec::new());
-        mark_account(app, ACCOUNT).await.unwrap_err();
+        let strategy = add(app, "1", &[("TEST-A", 50), ("TEST-B", -25)]).await;
+        remove(app, strategy.clone()).await.unwrap();
+        check(app, &[(r#"strategy_signals_total{signal="exit"}"#, 2.0)]);
+        let problem = remove(app, strategy).await.unwrap_err();
+        assert!(matches!(problem, Problem::NotFound(_)), "{problem}");
+        check(app, &[(r#"strategy_signals_total{signal="exit"}"#, 2.0)]);
     }
 
     #[tokio::test]
