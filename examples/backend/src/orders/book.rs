@@ -7,7 +7,7 @@
 //! Orders are good for [`VALIDITY`]. So an instance that starts takes over none: what another one left behind
 //! is over, and is ended in the database by [`Orders::expire`] of any instance.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use backend_metrics::{
     Metrics,
@@ -15,7 +15,7 @@ use backend_metrics::{
     subsystems::smart_orders::OpenOrder,
 };
 use sqlx::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::{
@@ -47,6 +47,8 @@ pub struct Orders {
     pub(super) database: Database,
     /// Held while an order is changed, so that two changes do not meet.
     followed: Mutex<HashMap<String, Followed>>,
+    /// For each account a permit for every order that it may still have open.
+    places: parking_lot::Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// An open order that this instance matches.
@@ -56,6 +58,7 @@ struct Followed {
     lot: i64,
     waits: bool,
     guard: OpenOrder,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Followed {
@@ -74,7 +77,8 @@ impl Orders {
     /// No orders yet.
     #[must_use]
     pub fn new(metrics: Metrics, database: Database) -> Self {
-        Self { metrics, database, followed: Mutex::default() }
+        let places = parking_lot::Mutex::default();
+        Self { metrics, database, followed: Mutex::default(), places }
     }
 
     /// Places an order that was checked; gives its name. The price is the one that it is expected to trade at.
@@ -87,11 +91,10 @@ impl Orders {
         now: i64,
     ) -> Result<String, Problem> {
         let placement = self.metrics.start_order(asked.order_type, asked.side);
-        let theirs = |followed: &&Followed| followed.order.account_id == account;
-        if self.followed.lock().await.values().filter(theirs).count() >= MOST_OPEN {
+        let Some(place) = self.place_of(&account) else {
             placement.rejected();
             return Err(Problem::Refused("too many orders are open".to_owned()));
-        }
+        };
         let order = Order {
             id: Uuid::now_v7().simple().to_string(),
             account_id: account,
@@ -110,9 +113,19 @@ impl Orders {
             return Err(error.into());
         }
         let (id, waits) = (order.id.clone(), matching::waits(order.order_type));
-        let followed = Followed { order, lot, waits, guard: placement.accepted_open() };
+        let guard = placement.accepted_open();
+        let followed = Followed { order, lot, waits, guard, _place: place };
         self.followed.lock().await.insert(id.clone(), followed);
         Ok(id)
+    }
+
+    /// A place for one more open order. It is taken before the order is stored, so that orders placed at the same
+    /// time count as well.
+    fn place_of(&self, account: &str) -> Option<OwnedSemaphorePermit> {
+        let mut places = self.places.lock();
+        let of_account =
+            places.entry(account.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MOST_OPEN)));
+        Arc::clone(of_account).try_acquire_owned().ok()
     }
 
     async fn store(&self, order: &Order) -> Result<(), Error> {
@@ -324,6 +337,8 @@ pub(super) mod tests {
         labels::{OrderSide, OrderState, OrderType},
     };
 
+    use futures_util::future::join_all;
+
     use super::{MOST_OPEN, Orders};
     use crate::{
         database::{Database, Temporary},
@@ -521,16 +536,20 @@ pub(super) mod tests {
     #[tokio::test]
     async fn an_account_has_only_so_many_orders_open() {
         let test = Test::new().await;
-        for _ in 0..MOST_OPEN {
-            test.place(OrderType::Limit, OrderSide::Buy, 9_000).await;
-        }
-        let refused = test.try_place(OrderType::Limit, OrderSide::Sell, 11_000).await;
-        assert!(matches!(refused, Err(Problem::Refused(_))));
+        let at_once =
+            (0..MOST_OPEN + 5).map(|_| test.try_place(OrderType::Limit, OrderSide::Sell, 11_000));
+        let (placed, refused): (Vec<_>, Vec<_>) =
+            join_all(at_once).await.into_iter().partition(Result::is_ok);
+        assert!(refused.iter().all(|refused| matches!(refused, Err(Problem::Refused(_)))));
         test.assert(&[
-            "orders_placed_total{order_type=\"limit\",side=\"sell\",status=\"rejected\"} 1",
+            "orders_placed_total{order_type=\"limit\",side=\"sell\",status=\"rejected\"} 5",
             "orders_open{order_type=\"limit\"} 25",
             "total_orders_placed_today 25",
         ]);
+        // The next one takes the place of one that ended.
+        let ended = placed[0].as_ref().unwrap();
+        assert!(test.orders.end(ended, OrderState::Cancelled).await.unwrap());
+        test.place(OrderType::Limit, OrderSide::Sell, 11_000).await;
     }
 
     #[tokio::test]
