@@ -32,7 +32,7 @@ use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use backend_metrics::{Exporter, Metrics, exporter::TokenError};
 use mimalloc::MiMalloc;
-use tokio::{net::TcpListener, task::JoinHandle, time};
+use tokio::{task::JoinHandle, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -99,8 +99,7 @@ impl Backend {
             exporter = exporter.bearer_token(token)?;
         }
         // First of all, so that a port that is taken is known at once.
-        let listener = TcpListener::bind(config.listen)
-            .await
+        let listener = server::listen(config.listen)
             .map_err(|error| StartError::Listen(config.listen, error))?;
         let address =
             listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
