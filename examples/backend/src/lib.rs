@@ -86,6 +86,8 @@ pub struct Backend {
     address: SocketAddr,
     server: TaskTracker,
     background: TaskTracker,
+    ticker: TaskTracker,
+    ticker_stop: CancellationToken,
     traffic: Option<JoinHandle<Tally>>,
     traffic_stop: CancellationToken,
     temporary: Option<Temporary>,
@@ -106,8 +108,8 @@ impl Backend {
         metrics.watch_tokio(&tokio::runtime::Handle::current());
 
         let faults = Faults::new(&config.faults);
-        let stop = CancellationToken::new();
-        let background = TaskTracker::new();
+        let (stop, ticker_stop) = (CancellationToken::new(), CancellationToken::new());
+        let (background, ticker_tasks) = (TaskTracker::new(), TaskTracker::new());
         let (database, temporary) = Database::open(config.database.as_ref(), metrics)
             .await
             .map_err(StartError::Database)?;
@@ -115,7 +117,7 @@ impl Backend {
         let cache = Cache::open(config.redis.as_deref(), metrics, faults.clone())
             .await
             .map_err(StartError::Redis)?;
-        let ticker = ticker::server::start(faults.clone(), &background, stop.clone())
+        let ticker = ticker::server::start(faults.clone(), &ticker_tasks, ticker_stop.clone())
             .await
             .map_err(StartError::Ticker)?;
         let app = Arc::new(App {
@@ -153,7 +155,17 @@ impl Backend {
             tokio::spawn(traffic::run(app.clone(), address, config.traffic, traffic_stop.clone()))
         });
         tracing::info!(%address, "started");
-        Ok(Self { app, address, server, background, traffic, traffic_stop, temporary })
+        Ok(Self {
+            app,
+            address,
+            server,
+            background,
+            ticker: ticker_tasks,
+            ticker_stop,
+            traffic,
+            traffic_stop,
+            temporary,
+        })
     }
 
     /// Where it listens.
@@ -183,10 +195,11 @@ impl Backend {
             self.stop_traffic().await;
             // Connections end after their request, WebSockets with a close frame, workers after their task.
             self.app.stop.cancel();
-            self.server.close();
-            self.server.wait().await;
-            self.background.close();
-            self.background.wait().await;
+            ended(&self.server).await;
+            ended(&self.background).await;
+            // Last: what was under way asked it until its end.
+            self.ticker_stop.cancel();
+            ended(&self.ticker).await;
             self.app.database.close().await;
         };
         if time::timeout(STOP_TIMEOUT, in_order).await.is_ok() {
@@ -196,4 +209,9 @@ impl Backend {
         }
         drop(self.temporary);
     }
+}
+
+async fn ended(tasks: &TaskTracker) {
+    tasks.close();
+    tasks.wait().await;
 }
