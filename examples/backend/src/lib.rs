@@ -107,7 +107,7 @@ impl Backend {
             listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
         metrics.watch_tokio(&tokio::runtime::Handle::current());
 
-        let faults = Faults::new(&config.faults);
+        let faults = Faults::default();
         let (stop, ticker_stop) = (CancellationToken::new(), CancellationToken::new());
         let (background, ticker_tasks) = (TaskTracker::new(), TaskTracker::new());
         let (database, temporary) = Database::open(config.database.as_ref(), metrics)
@@ -140,7 +140,13 @@ impl Backend {
         let until_stopped = |task: futures_util::future::BoxFuture<'static, ()>| {
             background.spawn(stop.clone().run_until_cancelled_owned(task));
         };
-        until_stopped(Box::pin(database.trouble(faults)));
+        let mut ticks = app.market.ticks();
+        until_stopped(Box::pin(database.trouble(faults.clone())));
+        until_stopped(Box::pin(async move {
+            // Trouble finds a day that has begun: without a market nobody trades, and little of it would show.
+            drop(ticks.recv().await);
+            faults.turn_on(&config.faults);
+        }));
         until_stopped(Box::pin(cache.watch()));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
