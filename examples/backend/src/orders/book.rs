@@ -21,24 +21,14 @@ use uuid::Uuid;
 use super::{
     matching::{self, Quote},
     order::{NewOrder, Order, rupees},
+    stored,
 };
-use crate::{
-    database::{Database, Select},
-    reply::Problem,
-};
+use crate::{database::Database, reply::Problem};
 
 /// How long an order is good for.
 const VALIDITY: Duration = Duration::from_secs(45);
 /// The most orders that an account may have open.
 const MOST_OPEN: usize = 25;
-
-/// As SQL, that an order is open. To be modified is an event and not stored: the order stays open, or filled in
-/// part.
-macro_rules! is_open {
-    () => {
-        "state IN ('open', 'partially_filled')"
-    };
-}
 
 /// The orders.
 #[derive(Debug)]
@@ -130,34 +120,18 @@ impl Orders {
 
     async fn store(&self, order: &Order) -> Result<(), Error> {
         let mut transaction = self.database.begin("place_order").await?;
-        let statement = sqlx::query(
-            "INSERT INTO orders (id, account_id, instrument, order_type, side, quantity, price_paise, state, \
-             placed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(order.id.clone())
-        .bind(order.account_id.clone())
-        .bind(order.instrument.clone())
-        .bind(order.order_type.as_str())
-        .bind(order.side.as_str())
-        .bind(order.quantity)
-        .bind(order.price_paise)
-        .bind(order.state.as_str())
-        .bind(order.placed_at);
-        transaction.insert(statement).await?;
+        transaction.insert(stored::insert(order)).await?;
         transaction.commit().await
     }
 
     /// The last orders of an account.
     pub async fn list(&self, account: &str) -> Result<Vec<Order>, Error> {
-        let query = sqlx::query_as(
-            "SELECT * FROM orders WHERE account_id = $1 ORDER BY placed_at DESC, id DESC LIMIT 50",
-        );
-        self.database.select(query.bind(account.to_owned())).await
+        self.database.select(stored::of_account(account)).await
     }
 
     /// An order of an account.
     pub async fn find(&self, account: &str, id: &str) -> Result<Order, Problem> {
-        let order = self.database.select(by_id(id)).await?.pop();
+        let order = self.database.select(stored::by_id(id)).await?.pop();
         let order = order.filter(|order| order.account_id == account);
         order.ok_or(Problem::NotFound("order"))
     }
@@ -177,12 +151,7 @@ impl Orders {
     /// Changes quantity and price of an open order.
     pub async fn modify(&self, id: &str, quantity: i64, price_paise: i64) -> Result<(), Problem> {
         let mut book = self.followed.lock().await;
-        let statement = sqlx::query(concat!(
-            "UPDATE orders SET quantity = $2, price_paise = $3 WHERE id = $1 AND ",
-            "filled_quantity < $2 AND ",
-            is_open!()
-        ));
-        let statement = statement.bind(id.to_owned()).bind(quantity).bind(price_paise);
+        let statement = stored::modify(id, quantity, price_paise);
         let changed = self.database.update(statement).await? == 1;
         let (true, Some(followed)) = (changed, book.get_mut(id)) else {
             return Err(Problem::Conflict("so much of the order is filled already".to_owned()));
@@ -197,9 +166,7 @@ impl Orders {
     /// Ends an order in `state`; false if it was over already.
     pub async fn end(&self, id: &str, state: OrderState) -> Result<bool, Error> {
         let mut book = self.followed.lock().await;
-        let statement = concat!("UPDATE orders SET state = $2 WHERE id = $1 AND ", is_open!());
-        let statement = sqlx::query(statement).bind(id.to_owned()).bind(state.as_str());
-        if self.database.update(statement).await? == 1 {
+        if self.database.update(stored::end(id, state)).await? == 1 {
             if let Some(followed) = book.remove(id) {
                 followed.end(state);
             }
@@ -207,7 +174,7 @@ impl Orders {
         }
         // Its end reached the database though the answer was lost.
         if book.contains_key(id) {
-            let stored = self.database.select(by_id(id)).await?.pop();
+            let stored = self.database.select(stored::by_id(id)).await?.pop();
             if let (Some(followed), Some(order)) = (book.remove(id), stored) {
                 followed.end(order.state);
             }
@@ -227,17 +194,8 @@ impl Orders {
             expired += u64::from(self.end(&id, OrderState::Expired).await?);
         }
         // Twice as old as allowed: their instance is no more.
-        let left_behind: Vec<Order> = self
-            .database
-            .select(
-                sqlx::query_as(concat!(
-                    "SELECT * FROM orders WHERE placed_at < $1 AND ",
-                    is_open!()
-                ))
-                .bind(now - 2 * validity),
-            )
-            .await?;
-        for order in left_behind {
+        let left_behind = stored::open_since_before(now - 2 * validity);
+        for order in self.database.select(left_behind).await? {
             if self.end(&order.id, OrderState::Expired).await? {
                 self.metrics.track_order_state(order.order_type, None, OrderState::Expired);
                 expired += 1;
@@ -280,7 +238,9 @@ impl Orders {
         let followed = book.get_mut(id).filter(|followed| !followed.waits);
         let Some(followed) = followed else { return Ok(()) };
         let mut transaction = self.database.begin("fill_order").await?;
-        let Some(mut order) = transaction.select(by_id(id)).await?.pop() else { return Ok(()) };
+        let Some(mut order) = transaction.select(stored::by_id(id)).await?.pop() else {
+            return Ok(());
+        };
         if !order.state.is_open() {
             // It ended before, though the answer of the database was lost.
             if let Some(followed) = book.remove(id) {
@@ -299,15 +259,7 @@ impl Orders {
         } else {
             OrderState::PartiallyFilled
         };
-        let statement = sqlx::query(concat!(
-            "UPDATE orders SET filled_quantity = $2, fill_price_paise = $3, state = $4 WHERE id = $1 AND ",
-            is_open!()
-        ))
-        .bind(id.to_owned())
-        .bind(order.filled_quantity)
-        .bind(order.fill_price_paise)
-        .bind(order.state.as_str());
-        if transaction.update(statement).await? != 1 {
+        if transaction.update(stored::fill(&order)).await? != 1 {
             return Ok(());
         }
         transaction.commit().await?;
@@ -322,10 +274,6 @@ impl Orders {
         }
         Ok(())
     }
-}
-
-fn by_id(id: &str) -> Select<Order> {
-    sqlx::query_as("SELECT * FROM orders WHERE id = $1").bind(id.to_owned())
 }
 
 #[cfg(test)]
