@@ -35,8 +35,14 @@ pub struct Config {
     #[arg(long, env = "BACKEND_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
 
-    /// Requests in a second that the backend sends to itself; 0 for none
-    #[arg(long, env = "BACKEND_TRAFFIC", value_name = "RPS", default_value_t = 20)]
+    /// Requests in a second that the backend sends to itself, at most 1000; 0 for none
+    #[arg(
+        long,
+        env = "BACKEND_TRAFFIC",
+        value_name = "RPS",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(..=1000)
+    )]
     pub traffic: u32,
 
     /// Trouble to make on purpose, by name

@@ -34,6 +34,8 @@ pub enum Fault {
     WorkerPanics,
 }
 
+const FAULTS: usize = Fault::WorkerPanics as usize + 1;
+
 const OFF: u8 = 0;
 const ON: u8 = 1;
 const ONCE: u8 = 2;
@@ -41,7 +43,7 @@ const ONCE: u8 = 2;
 /// Which faults are on.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    states: Arc<[AtomicU8; 8]>,
+    states: Arc<[AtomicU8; FAULTS]>,
 }
 
 impl Faults {
@@ -49,10 +51,15 @@ impl Faults {
     #[must_use]
     pub fn new(faults: &[Fault]) -> Self {
         let this = Self::default();
-        for fault in faults {
-            this.state(*fault).store(ON, Ordering::Relaxed);
-        }
+        this.turn_on(faults);
         this
+    }
+
+    /// Makes trouble from now on.
+    pub fn turn_on(&self, faults: &[Fault]) {
+        for fault in faults {
+            self.state(*fault).store(ON, Ordering::Relaxed);
+        }
     }
 
     /// Whether there is to be trouble.

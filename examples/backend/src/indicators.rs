@@ -38,7 +38,11 @@ impl Indicators {
     /// Nothing is calculated yet.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, values: Cache::builder().max_capacity(MOST).time_to_live(KEPT).build() }
+        Self::keeping_for(KEPT, metrics)
+    }
+
+    fn keeping_for(kept: Duration, metrics: Metrics) -> Self {
+        Self { metrics, values: Cache::builder().max_capacity(MOST).time_to_live(kept).build() }
     }
 
     async fn value(
@@ -112,6 +116,8 @@ pub async fn show(call: Call) -> Result<Reply, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use backend_metrics::{Metrics, labels::IndicatorType};
 
     use super::Indicators;
@@ -131,12 +137,16 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
+            Self::keeping_for(Duration::from_hours(1))
+        }
+
+        fn keeping_for(kept: Duration) -> Self {
             let metrics = Metrics::new();
             // Nothing that is tested here asks it.
             let nowhere = ([127, 0, 0, 1], 9).into();
             Self {
                 metrics,
-                indicators: Indicators::new(metrics),
+                indicators: Indicators::keeping_for(kept, metrics),
                 market: testing::market(),
                 ticker: TickerClient::new(nowhere, metrics),
             }
@@ -165,6 +175,16 @@ mod tests {
         );
         test.assert_exposed(r#"indicator_cache_hit_rate{indicator_type="oi"} 50"#);
         test.assert_exposed(r#"indicator_cache_hit_rate{indicator_type="iv"} NaN"#);
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_too_old_is_calculated_anew() {
+        let test = Fixture::keeping_for(Duration::ZERO);
+        test.value(IndicatorType::Oi, "C24000").await.unwrap();
+        test.market.apply(tick("C24000", 450.0, 7_000));
+        let again = test.value(IndicatorType::Oi, "C24000").await.unwrap();
+        assert_eq!(again.to_string(), "7000");
+        test.assert_exposed(r#"indicator_cache_hit_rate{indicator_type="oi"} 0"#);
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use backend_metrics::{Exporter, Metrics, exporter::TokenError};
 use mimalloc::MiMalloc;
-use tokio::{net::TcpListener, task::JoinHandle, time};
+use tokio::{task::JoinHandle, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -86,6 +86,8 @@ pub struct Backend {
     address: SocketAddr,
     server: TaskTracker,
     background: TaskTracker,
+    ticker: TaskTracker,
+    ticker_stop: CancellationToken,
     traffic: Option<JoinHandle<Tally>>,
     traffic_stop: CancellationToken,
     temporary: Option<Temporary>,
@@ -99,16 +101,15 @@ impl Backend {
             exporter = exporter.bearer_token(token)?;
         }
         // First of all, so that a port that is taken is known at once.
-        let listener = TcpListener::bind(config.listen)
-            .await
+        let listener = server::listen(config.listen)
             .map_err(|error| StartError::Listen(config.listen, error))?;
         let address =
             listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
         metrics.watch_tokio(&tokio::runtime::Handle::current());
 
-        let faults = Faults::new(&config.faults);
-        let stop = CancellationToken::new();
-        let background = TaskTracker::new();
+        let faults = Faults::default();
+        let (stop, ticker_stop) = (CancellationToken::new(), CancellationToken::new());
+        let (background, ticker_tasks) = (TaskTracker::new(), TaskTracker::new());
         let (database, temporary) = Database::open(config.database.as_deref(), metrics)
             .await
             .map_err(StartError::Database)?;
@@ -116,7 +117,7 @@ impl Backend {
         let cache = Cache::open(config.redis.as_deref(), metrics, faults.clone())
             .await
             .map_err(StartError::Redis)?;
-        let ticker = ticker::server::start(faults.clone(), &background, stop.clone())
+        let ticker = ticker::server::start(faults.clone(), &ticker_tasks, ticker_stop.clone())
             .await
             .map_err(StartError::Ticker)?;
         let app = Arc::new(App {
@@ -139,7 +140,13 @@ impl Backend {
         let until_stopped = |task: futures_util::future::BoxFuture<'static, ()>| {
             background.spawn(stop.clone().run_until_cancelled_owned(task));
         };
-        until_stopped(Box::pin(database.trouble(faults)));
+        let mut ticks = app.market.ticks();
+        until_stopped(Box::pin(database.trouble(faults.clone())));
+        until_stopped(Box::pin(async move {
+            // Trouble finds a day that has begun: without a market nobody trades, and little of it would show.
+            drop(ticks.recv().await);
+            faults.turn_on(&config.faults);
+        }));
         until_stopped(Box::pin(cache.watch()));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
         until_stopped(Box::pin(orders::run(app.clone())));
@@ -154,7 +161,17 @@ impl Backend {
             tokio::spawn(traffic::run(app.clone(), address, config.traffic, traffic_stop.clone()))
         });
         tracing::info!(%address, "started");
-        Ok(Self { app, address, server, background, traffic, traffic_stop, temporary })
+        Ok(Self {
+            app,
+            address,
+            server,
+            background,
+            ticker: ticker_tasks,
+            ticker_stop,
+            traffic,
+            traffic_stop,
+            temporary,
+        })
     }
 
     /// Where it listens.
@@ -184,10 +201,11 @@ impl Backend {
             self.stop_traffic().await;
             // Connections end after their request, WebSockets with a close frame, workers after their task.
             self.app.stop.cancel();
-            self.server.close();
-            self.server.wait().await;
-            self.background.close();
-            self.background.wait().await;
+            ended(&self.server).await;
+            ended(&self.background).await;
+            // Last: what was under way asked it until its end.
+            self.ticker_stop.cancel();
+            ended(&self.ticker).await;
             self.app.database.close().await;
         };
         if time::timeout(STOP_TIMEOUT, in_order).await.is_ok() {
@@ -197,4 +215,9 @@ impl Backend {
         }
         drop(self.temporary);
     }
+}
+
+async fn ended(tasks: &TaskTracker) {
+    tasks.close();
+    tasks.wait().await;
 }

@@ -6,6 +6,9 @@ use clap::Parser;
 use reference_backend::{Backend, config::Config, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How many files may be open: those of all WebSocket clients that there may be, and then some.
+const OPEN_FILES: u64 = 8192;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // Ends the program by itself, with a line on what is wrong.
@@ -20,6 +23,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    // A connection is a file. Of those a process begins with 1,024 on many systems, and may have more if it asks.
+    rlimit::increase_nofile_limit(OPEN_FILES)?;
     // At once, so that a signal while starting is not lost.
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

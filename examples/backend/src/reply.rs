@@ -66,6 +66,9 @@ pub enum Problem {
     /// The body is larger than allowed.
     #[error("the body is too large")]
     TooLarge,
+    /// The body did not come in time.
+    #[error("the body took too long")]
+    TooSlow,
     /// The request makes sense, and is refused.
     #[error("{0}")]
     Refused(String),
@@ -95,6 +98,7 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,

@@ -1,6 +1,9 @@
 //! Which handler answers which path, and who may ask.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use backend_metrics::middleware::Endpoint;
 use bytes::Bytes;
@@ -10,6 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use matchit::Router;
 use serde::de::DeserializeOwned;
+use tokio::time;
 use tracing::Instrument;
 
 use crate::{
@@ -22,6 +26,8 @@ use crate::{
 
 /// The largest body of JSON.
 const LARGEST_JSON: usize = 64 * 1024;
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers a call.
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, Problem>>;
@@ -169,10 +175,12 @@ impl Call {
 
     /// The whole body, if it is not larger than `limit` bytes.
     pub async fn bytes(&mut self, limit: usize) -> Result<Bytes, Problem> {
-        match Limited::new(self.request.body_mut(), limit).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
-            Err(_) => Err(Problem::BadRequest("the body broke off".to_owned())),
+        let body = Limited::new(self.request.body_mut(), limit).collect();
+        match time::timeout(BODY_TIMEOUT, body).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
+            Ok(Err(_)) => Err(Problem::BadRequest("the body broke off".to_owned())),
+            Err(_) => Err(Problem::TooSlow),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The HTTP server: connections, layers, and the way to a handler.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use backend_metrics::{
     Exporter,
@@ -14,7 +14,10 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, time};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time,
+};
 use tower::{ServiceBuilder, service_fn};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::Span;
@@ -29,6 +32,25 @@ use crate::{
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the system keeps of what a client has not read yet, in bytes.
+///
+/// By itself it would keep megabytes: a WebSocket client that reads slowly would get ticks of minutes ago, and
+/// its queue, where that is counted, would look empty.
+const SEND_BUFFER: u32 = 32 * 1024;
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Takes the address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that the address is not taken by connections of a backend that has just ended.
+    socket.set_reuseaddr(true)?;
+    // What is accepted inherits it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until the backend stops, then lets what is under way end.
 pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Exporter) {

@@ -7,7 +7,7 @@
 //! Orders are good for [`VALIDITY`]. So an instance that starts takes over none: what another one left behind
 //! is over, and is ended in the database by [`Orders::expire`] of any instance.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use backend_metrics::{
     Metrics,
@@ -15,30 +15,20 @@ use backend_metrics::{
     subsystems::smart_orders::OpenOrder,
 };
 use sqlx::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::{
     matching::{self, Quote},
     order::{NewOrder, Order, rupees},
+    stored,
 };
-use crate::{
-    database::{Database, Select},
-    reply::Problem,
-};
+use crate::{database::Database, reply::Problem};
 
 /// How long an order is good for.
 const VALIDITY: Duration = Duration::from_secs(45);
 /// The most orders that an account may have open.
 const MOST_OPEN: usize = 25;
-
-/// As SQL, that an order is open. To be modified is an event and not stored: the order stays open, or filled in
-/// part.
-macro_rules! is_open {
-    () => {
-        "state IN ('open', 'partially_filled')"
-    };
-}
 
 /// The orders.
 #[derive(Debug)]
@@ -47,6 +37,8 @@ pub struct Orders {
     pub(super) database: Database,
     /// Held while an order is changed, so that two changes do not meet.
     followed: Mutex<HashMap<String, Followed>>,
+    /// For each account a permit for every order that it may still have open.
+    places: parking_lot::Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// An open order that this instance matches.
@@ -56,6 +48,7 @@ struct Followed {
     lot: i64,
     waits: bool,
     guard: OpenOrder,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Followed {
@@ -74,7 +67,8 @@ impl Orders {
     /// No orders yet.
     #[must_use]
     pub fn new(metrics: Metrics, database: Database) -> Self {
-        Self { metrics, database, followed: Mutex::default() }
+        let places = parking_lot::Mutex::default();
+        Self { metrics, database, followed: Mutex::default(), places }
     }
 
     /// Places an order that was checked; gives its name. The price is the one that it is expected to trade at.
@@ -87,11 +81,10 @@ impl Orders {
         now: i64,
     ) -> Result<String, Problem> {
         let placement = self.metrics.start_order(asked.order_type, asked.side);
-        let theirs = |followed: &&Followed| followed.order.account_id == account;
-        if self.followed.lock().await.values().filter(theirs).count() >= MOST_OPEN {
+        let Some(place) = self.place_of(&account) else {
             placement.rejected();
             return Err(Problem::Refused("too many orders are open".to_owned()));
-        }
+        };
         let order = Order {
             id: Uuid::now_v7().simple().to_string(),
             account_id: account,
@@ -110,41 +103,35 @@ impl Orders {
             return Err(error.into());
         }
         let (id, waits) = (order.id.clone(), matching::waits(order.order_type));
-        let followed = Followed { order, lot, waits, guard: placement.accepted_open() };
+        let guard = placement.accepted_open();
+        let followed = Followed { order, lot, waits, guard, _place: place };
         self.followed.lock().await.insert(id.clone(), followed);
         Ok(id)
     }
 
+    /// A place for one more open order. It is taken before the order is stored, so that orders placed at the same
+    /// time count as well.
+    fn place_of(&self, account: &str) -> Option<OwnedSemaphorePermit> {
+        let mut places = self.places.lock();
+        let of_account =
+            places.entry(account.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MOST_OPEN)));
+        Arc::clone(of_account).try_acquire_owned().ok()
+    }
+
     async fn store(&self, order: &Order) -> Result<(), Error> {
         let mut transaction = self.database.begin("place_order").await?;
-        let statement = sqlx::query(
-            "INSERT INTO orders (id, account_id, instrument, order_type, side, quantity, price_paise, state, \
-             placed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(order.id.clone())
-        .bind(order.account_id.clone())
-        .bind(order.instrument.clone())
-        .bind(order.order_type.as_str())
-        .bind(order.side.as_str())
-        .bind(order.quantity)
-        .bind(order.price_paise)
-        .bind(order.state.as_str())
-        .bind(order.placed_at);
-        transaction.insert(statement).await?;
+        transaction.insert(stored::insert(order)).await?;
         transaction.commit().await
     }
 
     /// The last orders of an account.
     pub async fn list(&self, account: &str) -> Result<Vec<Order>, Error> {
-        let query = sqlx::query_as(
-            "SELECT * FROM orders WHERE account_id = $1 ORDER BY placed_at DESC, id DESC LIMIT 50",
-        );
-        self.database.select(query.bind(account.to_owned())).await
+        self.database.select(stored::of_account(account)).await
     }
 
     /// An order of an account.
     pub async fn find(&self, account: &str, id: &str) -> Result<Order, Problem> {
-        let order = self.database.select(by_id(id)).await?.pop();
+        let order = self.database.select(stored::by_id(id)).await?.pop();
         let order = order.filter(|order| order.account_id == account);
         order.ok_or(Problem::NotFound("order"))
     }
@@ -164,12 +151,7 @@ impl Orders {
     /// Changes quantity and price of an open order.
     pub async fn modify(&self, id: &str, quantity: i64, price_paise: i64) -> Result<(), Problem> {
         let mut book = self.followed.lock().await;
-        let statement = sqlx::query(concat!(
-            "UPDATE orders SET quantity = $2, price_paise = $3 WHERE id = $1 AND ",
-            "filled_quantity < $2 AND ",
-            is_open!()
-        ));
-        let statement = statement.bind(id.to_owned()).bind(quantity).bind(price_paise);
+        let statement = stored::modify(id, quantity, price_paise);
         let changed = self.database.update(statement).await? == 1;
         let (true, Some(followed)) = (changed, book.get_mut(id)) else {
             return Err(Problem::Conflict("so much of the order is filled already".to_owned()));
@@ -184,9 +166,7 @@ impl Orders {
     /// Ends an order in `state`; false if it was over already.
     pub async fn end(&self, id: &str, state: OrderState) -> Result<bool, Error> {
         let mut book = self.followed.lock().await;
-        let statement = concat!("UPDATE orders SET state = $2 WHERE id = $1 AND ", is_open!());
-        let statement = sqlx::query(statement).bind(id.to_owned()).bind(state.as_str());
-        if self.database.update(statement).await? == 1 {
+        if self.database.update(stored::end(id, state)).await? == 1 {
             if let Some(followed) = book.remove(id) {
                 followed.end(state);
             }
@@ -194,7 +174,7 @@ impl Orders {
         }
         // Its end reached the database though the answer was lost.
         if book.contains_key(id) {
-            let stored = self.database.select(by_id(id)).await?.pop();
+            let stored = self.database.select(stored::by_id(id)).await?.pop();
             if let (Some(followed), Some(order)) = (book.remove(id), stored) {
                 followed.end(order.state);
             }
@@ -214,17 +194,8 @@ impl Orders {
             expired += u64::from(self.end(&id, OrderState::Expired).await?);
         }
         // Twice as old as allowed: their instance is no more.
-        let left_behind: Vec<Order> = self
-            .database
-            .select(
-                sqlx::query_as(concat!(
-                    "SELECT * FROM orders WHERE placed_at < $1 AND ",
-                    is_open!()
-                ))
-                .bind(now - 2 * validity),
-            )
-            .await?;
-        for order in left_behind {
+        let left_behind = stored::open_since_before(now - 2 * validity);
+        for order in self.database.select(left_behind).await? {
             if self.end(&order.id, OrderState::Expired).await? {
                 self.metrics.track_order_state(order.order_type, None, OrderState::Expired);
                 expired += 1;
@@ -267,7 +238,9 @@ impl Orders {
         let followed = book.get_mut(id).filter(|followed| !followed.waits);
         let Some(followed) = followed else { return Ok(()) };
         let mut transaction = self.database.begin("fill_order").await?;
-        let Some(mut order) = transaction.select(by_id(id)).await?.pop() else { return Ok(()) };
+        let Some(mut order) = transaction.select(stored::by_id(id)).await?.pop() else {
+            return Ok(());
+        };
         if !order.state.is_open() {
             // It ended before, though the answer of the database was lost.
             if let Some(followed) = book.remove(id) {
@@ -286,15 +259,7 @@ impl Orders {
         } else {
             OrderState::PartiallyFilled
         };
-        let statement = sqlx::query(concat!(
-            "UPDATE orders SET filled_quantity = $2, fill_price_paise = $3, state = $4 WHERE id = $1 AND ",
-            is_open!()
-        ))
-        .bind(id.to_owned())
-        .bind(order.filled_quantity)
-        .bind(order.fill_price_paise)
-        .bind(order.state.as_str());
-        if transaction.update(statement).await? != 1 {
+        if transaction.update(stored::fill(&order)).await? != 1 {
             return Ok(());
         }
         transaction.commit().await?;
@@ -311,10 +276,6 @@ impl Orders {
     }
 }
 
-fn by_id(id: &str) -> Select<Order> {
-    sqlx::query_as("SELECT * FROM orders WHERE id = $1").bind(id.to_owned())
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use std::time::Duration;
@@ -323,6 +284,8 @@ pub(super) mod tests {
         Clock, Metrics,
         labels::{OrderSide, OrderState, OrderType},
     };
+
+    use futures_util::future::join_all;
 
     use super::{MOST_OPEN, Orders};
     use crate::{
@@ -521,16 +484,20 @@ pub(super) mod tests {
     #[tokio::test]
     async fn an_account_has_only_so_many_orders_open() {
         let test = Test::new().await;
-        for _ in 0..MOST_OPEN {
-            test.place(OrderType::Limit, OrderSide::Buy, 9_000).await;
-        }
-        let refused = test.try_place(OrderType::Limit, OrderSide::Sell, 11_000).await;
-        assert!(matches!(refused, Err(Problem::Refused(_))));
+        let at_once =
+            (0..MOST_OPEN + 5).map(|_| test.try_place(OrderType::Limit, OrderSide::Sell, 11_000));
+        let (placed, refused): (Vec<_>, Vec<_>) =
+            join_all(at_once).await.into_iter().partition(Result::is_ok);
+        assert!(refused.iter().all(|refused| matches!(refused, Err(Problem::Refused(_)))));
         test.assert(&[
-            "orders_placed_total{order_type=\"limit\",side=\"sell\",status=\"rejected\"} 1",
+            "orders_placed_total{order_type=\"limit\",side=\"sell\",status=\"rejected\"} 5",
             "orders_open{order_type=\"limit\"} 25",
             "total_orders_placed_today 25",
         ]);
+        // The next one takes the place of one that ended.
+        let ended = placed[0].as_ref().unwrap();
+        assert!(test.orders.end(ended, OrderState::Cancelled).await.unwrap());
+        test.place(OrderType::Limit, OrderSide::Sell, 11_000).await;
     }
 
     #[tokio::test]

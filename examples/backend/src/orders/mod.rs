@@ -9,6 +9,7 @@ mod impact;
 mod margin;
 mod matching;
 pub mod order;
+mod stored;
 pub mod validation;
 
 use std::sync::Arc;
