@@ -25,7 +25,8 @@ pub(crate) struct Backend {
 /// The program with these arguments, and with none from the environment.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reference-backend"));
-    command.args(arguments).env_remove("DATABASE_URL").env_remove("REDIS_URL").stdin(Stdio::null());
+    command.args(arguments).stdin(Stdio::null());
+    command.env_remove("DATABASE_URL").env_remove("REDIS_URL").env("RUST_LOG", "info");
     command
 }
 
