@@ -43,8 +43,8 @@ const STEP: f64 = 0.000_2;
 const PULL: f64 = 0.000_2;
 /// The rate of interest in a year.
 const RATE: f64 = 0.07;
-/// How many beats it is from one tick that gets lost to the next: a minute, as it beats ten times a second.
-const BEATS_TO_A_LOSS: usize = 600;
+/// How many beats it is from one tick that gets lost to the next: half a minute, as it beats ten times a second.
+const BEATS_TO_A_LOSS: usize = 300;
 /// Minutes that are kept: a day of trading.
 const MINUTES: usize = 375;
 
