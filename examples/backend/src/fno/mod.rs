@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use backend_metrics::{
     Metrics,
-    labels::{FoQueryType, GreeksStatus},
+    labels::{ErrorSeverity, FoQueryType, GreeksStatus},
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use http::StatusCode;
@@ -27,7 +27,7 @@ use crate::{
     routes::Call,
     ticker::{
         client::{TickerClient, TickerError},
-        protocol::{Instrument, Tick},
+        protocol::{Candle, Instrument, Tick},
     },
 };
 
@@ -121,8 +121,21 @@ pub async fn moneyness(call: Call) -> Result<Reply, Problem> {
     }
     answer(&call, FoQueryType::MoneynessSeries, minutes.to_string(), OTHERS_KEPT, async {
         let board = board(&call, None)?;
-        let history = call.app.ticker.history(call.parameter("underlying"), minutes).await;
-        let series = board.moneyness(&history.map_err(|error| Problem::Upstream(error.into()))?);
+        let underlying = call.parameter("underlying");
+        let history = match call.app.ticker.history(underlying, minutes).await {
+            Ok(history) => history,
+            // The last tick is known here, and is better than no answer.
+            Err(error) => match call.app.market.last(underlying) {
+                Some(tick) => {
+                    tracing::warn!(%error, underlying, "the series is of the last tick");
+                    let severity = ErrorSeverity::Warning;
+                    call.app.metrics.track_application_error("no_history", severity);
+                    vec![Candle::of(&tick)]
+                }
+                None => return Err(Problem::Upstream(error.into())),
+            },
+        };
+        let series = board.moneyness(&history);
         let rows = series.iter().map(|minute: &Minute| minute.strikes.len()).sum();
         Ok((rows, series))
     })
