@@ -4,7 +4,7 @@
 //! matches, and the guard that measures the life of each.
 //!
 //! An order is matched by the instance that placed it, so instances on one database do not fill an order twice.
-//! Orders are good for [`VALIDITY`]. So an instance that starts takes over none: what another one left behind
+//! Orders are good for `VALIDITY`. So an instance that starts takes over none: what another one left behind
 //! is over, and is ended in the database by [`Orders::expire`] of any instance.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

@@ -7,7 +7,7 @@
 //! | `POST`, `DELETE /subscriptions` | nothing; the stream has the ticks of these symbols, or no more |
 //! | `GET /history/{symbol}?candles=N` | the last [`Candle`](super::protocol::Candle)s |
 //! | `POST /margin` | the [`Margin`](super::protocol::Margin) of a [`MarginRequest`](super::protocol::MarginRequest) |
-//! | `GET /stream` | a [`Tick`](super::protocol::Tick) in every event, without an end |
+//! | `GET /stream` | a [`Tick`] in every event, without an end |
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
