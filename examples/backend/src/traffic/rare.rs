@@ -38,10 +38,12 @@ pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
     faults.hold(Fault::Database, Duration::from_millis(900)).await;
     pause(5).await;
     // Long enough to open the circuit breaker, which then tries again by itself. Housekeeping that falls into
-    // it is tried again as well.
+    // it is tried again as well, and what is queued behind it waits.
     tokio::join!(faults.hold(Fault::Ticker, Duration::from_secs(5)), async {
         pause(1).await;
-        app.workers.enqueue(Work::KeepHouse);
+        for _ in 0..3 {
+            app.workers.enqueue(Work::KeepHouse);
+        }
     });
     pause(5).await;
     // Not for as long as a write may take: they read on, and miss what was dropped in between.
