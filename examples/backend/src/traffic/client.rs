@@ -1,13 +1,21 @@
 //! A client that counts what it gets.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper_util::{client::legacy, client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy,
+    client::legacy::connect::HttpConnector,
+    rt::{TokioExecutor, TokioTimer},
+};
 use parking_lot::Mutex;
 use serde_json::Value;
+
+/// How long a connection may be idle: for less than the backend waits for the next request on it, or one could
+/// be sent just as it is closed, and nobody would know of it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -54,7 +62,10 @@ pub(super) struct Answer {
 
 impl Client {
     pub(super) fn new(backend: SocketAddr) -> Self {
-        let http = legacy::Client::builder(TokioExecutor::new()).build_http();
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build_http();
         Self { backend, http, tally: Arc::default() }
     }
 

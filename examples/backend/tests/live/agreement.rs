@@ -63,8 +63,8 @@ fn what_clients_did_is_what_prometheus_says() {
     let token = backend.log_in("A-01");
     trace(&backend, &prometheus, &token);
     requests(&backend, &token);
-    orders(&backend, &token);
     let received = websocket(&backend, &prometheus, &token);
+    orders(&backend, &token);
     prometheus.settle();
     for (promql, value) in RESULTS {
         assert_eq!(prometheus.value(promql), Ok(*value), "{promql}");
@@ -140,7 +140,7 @@ fn requests(backend: &Backend, token: &str) {
     }
 }
 
-/// Orders near the market, and some of more than it has. The first ask is repeated until the feed has begun.
+/// Orders at the market, and some of more than it has.
 #[track_caller]
 fn orders(backend: &Backend, token: &str) {
     let place = |quantity: u32| {
@@ -149,12 +149,6 @@ fn orders(backend: &Backend, token: &str) {
         );
         backend.ask("POST", "/orders", token, &order)
     };
-    eventually(DEADLINE, || {
-        match backend.ask("GET", "/indicators/oi/RELIANCE", token, "").status {
-            200 => Ok(()),
-            status => Err(status.to_string()),
-        }
-    });
     for (quantity, status, times) in [(1, 201, 3), (100_000_000, 422, 2)] {
         for _ in 0..times {
             let answer = place(quantity);
@@ -163,7 +157,7 @@ fn orders(backend: &Backend, token: &str) {
     }
 }
 
-/// A client that sends four messages; gives how many it received.
+/// A client that sends four messages and listens until there is a market; gives how many it received.
 #[track_caller]
 fn websocket(backend: &Backend, prometheus: &Prometheus, token: &str) -> u32 {
     let url = format!("ws://{}/ws/fo/stream", backend.address);
@@ -174,16 +168,19 @@ fn websocket(backend: &Backend, prometheus: &Prometheus, token: &str) -> u32 {
     stream.set_read_timeout(Some(DEADLINE)).expect("there is a timeout");
     let (mut socket, _) = tungstenite::client(request, stream).expect("it is a WebSocket");
     for text in [
-        r#"{"action":"subscribe","symbols":["NIFTY","BANKNIFTY"]}"#,
+        r#"{"action":"subscribe","symbols":["NIFTY","RELIANCE"]}"#,
         r#"{"action":"ping"}"#,
         r#"{"action":"ping"}"#,
         "nonsense",
     ] {
         socket.send(Message::text(text)).expect("it is open");
     }
-    let mut received = 0;
-    while received < 20 {
-        received += u32::from(socket.read().expect("it is open").is_text());
+    let (mut received, mut is_traded) = (0, false);
+    while received < 20 || !is_traded {
+        let message = socket.read().expect("it is open");
+        received += u32::from(message.is_text());
+        let text = message.into_text().expect("it is text");
+        is_traded |= text.contains(r#""type":"tick""#) && text.contains("RELIANCE");
     }
     prometheus.wait_for(r#"websocket_connections_active{endpoint="/ws/fo/stream"}"#, 1.0);
     prometheus.wait_for(
