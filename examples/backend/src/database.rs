@@ -37,7 +37,7 @@ const SQLITE_SETTINGS: &str =
 const TROUBLE: Duration = Duration::from_secs(5);
 /// Takes its time.
 const SLOW: &str = "WITH RECURSIVE numbers (number) AS \
-    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 3000000) \
+    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 5000000) \
     SELECT COUNT(*) FROM numbers";
 /// Fails.
 const WRONG: &str = "SELECT nothing FROM nowhere";

@@ -1,6 +1,6 @@
 //! The metrics instance and the log.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use backend_metrics::{LogEvents, Metrics, TraceExemplars};
 use json_subscriber::JsonLayer;
@@ -9,12 +9,17 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+/// From when on a query is slow: a trader waits for most of them.
+const SLOW_QUERY: Duration = Duration::from_millis(250);
+
 /// Makes the one metrics instance of the program.
 ///
 /// It is handed to whoever records; installed as well, so that a panic anywhere is counted.
 pub fn metrics() -> Result<Metrics, Box<dyn Error>> {
-    let metrics =
-        Metrics::builder().service(env!("CARGO_PKG_VERSION"), "reference-backend").build()?;
+    let metrics = Metrics::builder()
+        .service(env!("CARGO_PKG_VERSION"), "reference-backend")
+        .slow_query(SLOW_QUERY)
+        .build()?;
     metrics.install()?;
     backend_metrics::install_panic_hook(metrics)?;
     Ok(metrics)

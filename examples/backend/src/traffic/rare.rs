@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::json;
 use tokio::{
@@ -15,7 +16,7 @@ use super::{
     day::Trader,
     sockets,
 };
-use crate::{accounts, app::App, faults::Fault, workers::Work};
+use crate::{accounts, app::App, faults::Fault, statements, workers::Work};
 
 /// Everything of this page, in turn; then nothing more.
 ///
@@ -28,6 +29,7 @@ pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
     pause(5).await;
     lock_out(&client).await;
     pause(5).await;
+    upload_nonsense(&trader).await;
     ask_too_often(&trader).await;
     pause(5).await;
     // Connections are cut for a moment; the cache goes on with its first layer.
@@ -90,6 +92,16 @@ async fn lock_out(client: &Client) {
             .ask(Method::POST, "/auth/login", "/auth/login", &Credentials::Nobody, Some(body))
             .await;
     }
+}
+
+/// A file that is no statement.
+async fn upload_nonsense(trader: &Trader) {
+    let who = Credentials::Key(format!("demo-key-{}", trader.account));
+    let body = Bytes::from_static(b"day;what\nyesterday;something\n");
+    trader
+        .client
+        .send(Method::POST, "/statements", "/statements", &who, statements::CSV, body)
+        .await;
 }
 
 /// A program that does not wait between its requests.
