@@ -1,0 +1,234 @@
+//! A dashboard in Grafana's classic JSON.
+
+use serde_json::{Value, json};
+
+use crate::{
+    layout::{Place, pack},
+    panel::{Panel, prometheus},
+    query,
+};
+
+/// The version that is highest in classic JSON; newer ones of Grafana migrate it.
+const SCHEMA_VERSION: u32 = 42;
+
+/// Where the runbooks are served: the stack mounts them there.
+const RUNBOOKS: &str = "/public/runbooks";
+
+pub(crate) struct Dashboard {
+    pub(crate) file: &'static str,
+    pub(crate) uid: &'static str,
+    pub(crate) title: &'static str,
+    /// For whom and what it is.
+    pub(crate) description: &'static str,
+    /// Beside `backend`, which all have.
+    pub(crate) tags: &'static [&'static str],
+    pub(crate) refresh: &'static str,
+    pub(crate) from: &'static str,
+    /// Whether it shows logs.
+    pub(crate) logs: bool,
+    /// What it can be narrowed down to.
+    pub(crate) scope: Scope,
+    /// The first one is open.
+    pub(crate) rows: Vec<Row>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Scope {
+    Instance,
+    Slo,
+}
+
+pub(crate) struct Row {
+    title: &'static str,
+    panels: Vec<Panel>,
+}
+
+pub(crate) fn row(title: &'static str, panels: impl IntoIterator<Item = Panel>) -> Row {
+    Row { title, panels: panels.into_iter().collect() }
+}
+
+impl Dashboard {
+    pub(crate) fn panel_count(&self) -> usize {
+        self.rows.iter().map(|row| row.panels.len()).sum()
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        let version = concat!("v", env!("CARGO_PKG_VERSION"));
+        let tags = [&["backend"], self.tags, &[version]].concat();
+        let dashboard = json!({
+            "annotations": {"list": annotations()},
+            "description": format!("{} backend-metrics {version}.", self.description),
+            "editable": false,
+            "fiscalYearStartMonth": 0,
+            "graphTooltip": 1,
+            "id": null,
+            "links": [{
+                "asDropdown": false,
+                "icon": "external link",
+                "includeVars": true,
+                "keepTime": true,
+                "tags": ["backend"],
+                "targetBlank": false,
+                "title": "",
+                "tooltip": "",
+                "type": "dashboards",
+                "url": "",
+            }],
+            "panels": self.panels(),
+            "refresh": self.refresh,
+            "schemaVersion": SCHEMA_VERSION,
+            "tags": tags,
+            "templating": {"list": self.variables()},
+            "time": {"from": self.from, "to": "now"},
+            "timepicker": {},
+            "timezone": "browser",
+            "title": self.title,
+            "uid": self.uid,
+            "version": 1,
+            "weekStart": "",
+        });
+        let mut text = serde_json::to_string_pretty(&dashboard).expect("it is a tree of values");
+        text.push('\n');
+        text
+    }
+
+    fn panels(&self) -> Vec<Value> {
+        let mut panels = Vec::new();
+        let mut id = 1..;
+        let mut y = 0;
+        for (index, row) in self.rows.iter().enumerate() {
+            let collapsed = index > 0;
+            let row_id: u32 = id.next().expect("there is no end of numbers");
+            let (places, height) = pack(&row.panels, y + 1);
+            let inside: Vec<Value> =
+                row.panels.iter().zip(places).zip(&mut id).map(placed).collect();
+            panels.push(json!({
+                "collapsed": collapsed,
+                "gridPos": {"h": 1, "w": 24, "x": 0, "y": y},
+                "id": row_id,
+                "panels": if collapsed { &inside[..] } else { &[] },
+                "title": row.title,
+                "type": "row",
+            }));
+            y += 1;
+            if !collapsed {
+                panels.extend(inside);
+                y += height;
+            }
+        }
+        panels
+    }
+
+    fn variables(&self) -> Vec<Value> {
+        let mut variables = vec![datasource("datasource", "Data source", "prometheus")];
+        if self.logs {
+            variables.push(datasource("loki_datasource", "Logs", "loki"));
+        }
+        variables.push(values_of("job", "Job", r#"label_values(up{job=~".*backend.*"}, job)"#));
+        variables.push(match self.scope {
+            Scope::Instance => {
+                values_of("instance", "Instance", r#"label_values(up{job=~"$job"}, instance)"#)
+            }
+            Scope::Slo => values_of(
+                "slo",
+                "Objective",
+                r#"label_values(slo:objective:ratio{job=~"$job"}, slo)"#,
+            ),
+        });
+        variables.push(json!({
+            "hide": 2,
+            "name": "runbooks",
+            "query": RUNBOOKS,
+            "skipUrlSync": true,
+            "type": "constant",
+        }));
+        variables
+    }
+}
+
+/// A panel on the grid, with its number.
+fn placed(((panel, Place { x, y, size }), id): ((&Panel, Place), u32)) -> Value {
+    let mut value = panel.to_json();
+    value["id"] = id.into();
+    value["gridPos"] = json!({"h": size.height, "w": size.width, "x": x, "y": y});
+    value
+}
+
+fn datasource(name: &str, label: &str, kind: &str) -> Value {
+    json!({
+        "hide": 0,
+        "includeAll": false,
+        "label": label,
+        "multi": false,
+        "name": name,
+        "options": [],
+        "query": kind,
+        "refresh": 1,
+        "regex": "",
+        "type": "datasource",
+    })
+}
+
+fn values_of(name: &str, label: &str, query: &str) -> Value {
+    json!({
+        "allValue": ".+",
+        "current": {"selected": true, "text": ["All"], "value": ["$__all"]},
+        "datasource": prometheus(),
+        "definition": query,
+        "hide": 0,
+        "includeAll": true,
+        "label": label,
+        "multi": true,
+        "name": name,
+        "options": [],
+        // The first kind of query in Grafana's editor: values of a label.
+        "query": {"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+        // When the time range changes: yesterday's instances are found as well.
+        "refresh": 2,
+        "regex": "",
+        "sort": 1,
+        "type": "query",
+    })
+}
+
+fn annotations() -> [Value; 3] {
+    [
+        annotation(
+            "Alerts",
+            "red",
+            r#"ALERTS{alertstate="firing", job=~"$job"}"#,
+            "{{alertname}}",
+            "{{severity}} {{instance}} {{slo}}",
+        ),
+        annotation(
+            "Restarts",
+            "orange",
+            r#"changes(process_start_time_seconds{job=~"$job"}[$__rate_interval]) > 0"#,
+            "Restart",
+            "{{instance}}",
+        ),
+        annotation(
+            "Deployments",
+            "blue",
+            r#"count by (version) (backend_service_info{job=~"$job"}) unless count by (version) (backend_service_info{job=~"$job"} offset 1m)"#,
+            "Deployment",
+            "version {{version}}",
+        ),
+    ]
+}
+
+fn annotation(name: &str, colour: &str, query: &str, title: &str, text: &str) -> Value {
+    json!({
+        "datasource": prometheus(),
+        "enable": true,
+        "expr": query::expand(query),
+        "hide": false,
+        "iconColor": colour,
+        "name": name,
+        "step": "",
+        "tagKeys": "",
+        "textFormat": text,
+        "titleFormat": title,
+        "useValueForTime": false,
+    })
+}

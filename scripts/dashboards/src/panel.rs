@@ -1,0 +1,548 @@
+//! A panel in Grafana's classic JSON.
+
+use serde_json::{Map, Value, json};
+
+use crate::query::{self, expand, legend};
+
+/// Units by their names in Grafana.
+pub(crate) mod unit {
+    pub(crate) const BYTES: &str = "bytes";
+    pub(crate) const EVENTS: &str = "cps";
+    pub(crate) const NUMBER: &str = "short";
+    pub(crate) const OPERATIONS: &str = "ops";
+    /// From 0 to 100.
+    pub(crate) const PERCENT: &str = "percent";
+    pub(crate) const QUERIES: &str = "qps";
+    /// From 0 to 1.
+    pub(crate) const RATIO: &str = "percentunit";
+    pub(crate) const REQUESTS: &str = "reqps";
+    pub(crate) const RUPEES: &str = "currencyINR";
+    pub(crate) const SECONDS: &str = "s";
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+/// What is drawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Bars,
+    Gauge,
+    Heatmap,
+    Logs,
+    Pie,
+    Stat,
+    States,
+    Table,
+    TimeSeries,
+}
+
+/// What a query is read as.
+#[derive(Clone, Copy, PartialEq)]
+enum Span {
+    /// Every moment of the range.
+    Range,
+    /// The last moment.
+    Instant,
+}
+
+struct Target {
+    query: String,
+    legend: String,
+}
+
+/// A level from which on a panel has a colour.
+struct Limit {
+    value: f64,
+    colour: &'static str,
+}
+
+pub(crate) struct Panel {
+    title: &'static str,
+    description: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    span: Span,
+    /// Where it does not go with the others of its row.
+    pub(crate) size: Option<Size>,
+    targets: Vec<Target>,
+    base_colour: &'static str,
+    limits: Vec<Limit>,
+    min: Option<f64>,
+    max: Option<f64>,
+    stacked: bool,
+    mappings: Vec<Value>,
+    overrides: Vec<Value>,
+    transformations: Vec<Value>,
+    runbooks: Vec<&'static str>,
+    details: Vec<(&'static str, &'static str)>,
+}
+
+/// Lines over time.
+pub(crate) fn timeseries(title: &'static str, unit: &'static str) -> Panel {
+    Panel::new(Kind::TimeSeries, title, unit)
+}
+
+/// One number, with its course behind it.
+pub(crate) fn stat(title: &'static str, unit: &'static str) -> Panel {
+    Panel::new(Kind::Stat, title, unit).size(4, 4)
+}
+
+/// A share of a whole.
+pub(crate) fn gauge(title: &'static str) -> Panel {
+    Panel::new(Kind::Gauge, title, unit::RATIO).range(0.0, 1.0)
+}
+
+/// The largest values at the end of the range.
+pub(crate) fn bars(title: &'static str, unit: &'static str) -> Panel {
+    Panel::new(Kind::Bars, title, unit).instant()
+}
+
+/// The shares of a total over the range.
+pub(crate) fn pie(title: &'static str) -> Panel {
+    Panel::new(Kind::Pie, title, unit::NUMBER).instant()
+}
+
+/// A histogram over time.
+pub(crate) fn heatmap(title: &'static str, histogram: &str) -> Panel {
+    let query = format!("sum by (le) (increase({histogram}_bucket{{@}}[$__rate_interval]))");
+    Panel::new(Kind::Heatmap, title, unit::SECONDS).query("{{le}}", query)
+}
+
+/// States over time.
+pub(crate) fn states(title: &'static str) -> Panel {
+    Panel::new(Kind::States, title, "none")
+}
+
+/// Series as rows, at the end of the range.
+pub(crate) fn table(title: &'static str) -> Panel {
+    Panel::new(Kind::Table, title, "none").instant()
+}
+
+/// Lines of the log.
+pub(crate) fn logs(title: &'static str, logql: &str) -> Panel {
+    Panel::new(Kind::Logs, title, "none").query("", logql)
+}
+
+impl Panel {
+    fn new(kind: Kind, title: &'static str, unit: &'static str) -> Self {
+        Self {
+            title,
+            description: "",
+            kind,
+            unit,
+            span: Span::Range,
+            size: None,
+            targets: Vec::new(),
+            base_colour: "green",
+            limits: Vec::new(),
+            min: None,
+            max: None,
+            stacked: false,
+            mappings: Vec::new(),
+            overrides: Vec::new(),
+            transformations: Vec::new(),
+            runbooks: Vec::new(),
+            details: Vec::new(),
+        }
+    }
+
+    /// What it means, and what to do about it.
+    pub(crate) fn says(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
+    }
+
+    pub(crate) fn size(mut self, width: u32, height: u32) -> Self {
+        self.size = Some(Size { width, height });
+        self
+    }
+
+    pub(crate) fn query(mut self, legend: &str, query: impl AsRef<str>) -> Self {
+        let target = Target { query: expand(query.as_ref()), legend: legend.to_owned() };
+        self.targets.push(target);
+        self
+    }
+
+    /// Events per second of a counter, by labels.
+    pub(crate) fn rate(self, counter: &str, by: &[&str]) -> Self {
+        self.query(&legend(by), query::rate(counter, by))
+    }
+
+    /// The sum of a gauge, by labels.
+    pub(crate) fn level(self, gauge: &str, by: &[&str]) -> Self {
+        self.query(&legend(by), query::level(gauge, by))
+    }
+
+    /// The 95th percentile of a histogram, by labels.
+    pub(crate) fn p95(self, histogram: &str, by: &[&str]) -> Self {
+        let name = if by.is_empty() { "p95".to_owned() } else { legend(by) };
+        self.query(&name, query::quantile(0.95, histogram, by))
+    }
+
+    /// The median, the 95th and the 99th percentile of a histogram.
+    pub(crate) fn quantiles(self, histogram: &str) -> Self {
+        [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")]
+            .iter()
+            .fold(self, |panel, (at, name)| panel.query(name, query::quantile(*at, histogram, &[])))
+    }
+
+    /// Yellow from `warning` on, red from `critical` on.
+    pub(crate) fn limits(self, warning: f64, critical: f64) -> Self {
+        self.steps(&[(warning, "yellow"), (critical, "red")])
+    }
+
+    /// Red below `critical`, yellow below `warning`.
+    pub(crate) fn at_least(mut self, critical: f64, warning: f64) -> Self {
+        self.base_colour = "red";
+        self.steps(&[(critical, "yellow"), (warning, "green")])
+    }
+
+    /// Red from `value` on.
+    pub(crate) fn limit(self, value: f64) -> Self {
+        self.steps(&[(value, "red")])
+    }
+
+    /// Red below `value`.
+    pub(crate) fn floor(mut self, value: f64) -> Self {
+        self.base_colour = "red";
+        self.steps(&[(value, "green")])
+    }
+
+    /// A colour from each value on.
+    pub(crate) fn steps(mut self, steps: &[(f64, &'static str)]) -> Self {
+        self.limits = steps.iter().map(|&(value, colour)| Limit { value, colour }).collect();
+        self
+    }
+
+    pub(crate) fn range(mut self, min: f64, max: f64) -> Self {
+        self.min = Some(min);
+        self.max(max)
+    }
+
+    pub(crate) fn max(mut self, max: f64) -> Self {
+        self.max = Some(max);
+        self
+    }
+
+    pub(crate) fn stacked(mut self) -> Self {
+        self.stacked = true;
+        self
+    }
+
+    /// Links to the runbook of an alert.
+    pub(crate) fn alert(mut self, alert: &'static str) -> Self {
+        self.runbooks.push(alert);
+        self
+    }
+
+    /// Links to the dashboard that shows more.
+    pub(crate) fn details(mut self, title: &'static str, uid: &'static str) -> Self {
+        self.details.push((title, uid));
+        self
+    }
+
+    /// The colour of the series with this name.
+    pub(crate) fn colour(self, series: &str, colour: &str) -> Self {
+        let fixed = json!({"mode": "fixed", "fixedColor": colour});
+        self.property(&json!({"id": "byName", "options": series}), "color", &fixed)
+    }
+
+    /// Draws series whose name matches below the axis.
+    pub(crate) fn below(self, pattern: &str) -> Self {
+        let matcher = json!({"id": "byRegexp", "options": pattern});
+        self.property(&matcher, "custom.transform", &json!("negative-Y"))
+    }
+
+    /// Draws the series with this name as a dashed line that is not stacked.
+    pub(crate) fn dashed(self, series: &str) -> Self {
+        let matcher = json!({"id": "byName", "options": series});
+        self.property(&matcher, "custom.lineStyle", &json!({"dash": [10, 10], "fill": "dash"}))
+            .property(&matcher, "custom.fillOpacity", &json!(0))
+            .property(&matcher, "custom.stacking", &json!({"group": "A", "mode": "none"}))
+    }
+
+    /// Shows a value as a coloured text.
+    pub(crate) fn state(mut self, value: &str, text: &str, colour: &str) -> Self {
+        let index = self.mappings.len();
+        let result = json!({"color": colour, "index": index, "text": text});
+        self.mappings.push(json!({"type": "value", "options": {value: result}}));
+        self
+    }
+
+    /// The columns of a table in order, and how they are called; others are left out.
+    pub(crate) fn columns(mut self, columns: &[(&str, &str)]) -> Self {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let order: Map<String, Value> = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| ((*name).to_owned(), index.into()))
+            .collect();
+        let renamed: Map<String, Value> =
+            columns.iter().map(|(name, title)| ((*name).to_owned(), (*title).into())).collect();
+        self.transformations = vec![
+            json!({"id": "filterFieldsByName", "options": {"include": {"names": names}}}),
+            json!({
+                "id": "organize",
+                "options": {"excludeByName": {}, "indexByName": order, "renameByName": renamed},
+            }),
+        ];
+        self
+    }
+
+    /// Makes a link of each value of a column.
+    pub(crate) fn linked(self, column: &str, title: &str, url: &str) -> Self {
+        let links = json!([{"targetBlank": true, "title": title, "url": url}]);
+        self.property(&json!({"id": "byName", "options": column}), "links", &links)
+    }
+
+    fn property(mut self, matcher: &Value, id: &str, value: &Value) -> Self {
+        let property = json!({"id": id, "value": value});
+        match self.overrides.iter_mut().find(|one| one["matcher"] == *matcher) {
+            Some(one) => one["properties"].as_array_mut().expect("it is a list").push(property),
+            None => self.overrides.push(json!({"matcher": matcher, "properties": [property]})),
+        }
+        self
+    }
+
+    fn instant(mut self) -> Self {
+        self.span = Span::Instant;
+        self
+    }
+
+    /// The panel, but for its number and place.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut panel = json!({
+            "datasource": self.datasource(),
+            "description": self.description,
+            "fieldConfig": {"defaults": self.defaults(), "overrides": self.overrides},
+            "links": self.runbooks.iter().map(|alert| runbook(alert)).collect::<Vec<_>>(),
+            "options": self.options(),
+            "targets": self.targets.iter().zip('A'..).map(|target| self.target(target)).collect::<Vec<_>>(),
+            "title": self.title,
+            "type": self.kind.plugin(),
+        });
+        if !self.transformations.is_empty() {
+            panel["transformations"] = self.transformations.clone().into();
+        }
+        if self.kind == Kind::Heatmap {
+            // A bucket for each pixel is more than one can see.
+            panel["maxDataPoints"] = 60.into();
+        }
+        panel
+    }
+
+    fn datasource(&self) -> Value {
+        if self.kind == Kind::Logs {
+            json!({"type": "loki", "uid": "${loki_datasource}"})
+        } else {
+            prometheus()
+        }
+    }
+
+    fn target(&self, (Target { query, legend }, id): (&Target, char)) -> Value {
+        if self.kind == Kind::Logs {
+            return json!({
+                "datasource": self.datasource(),
+                "editorMode": "code",
+                "expr": query,
+                "queryType": "range",
+                "refId": id.to_string(),
+            });
+        }
+        let format = match self.kind {
+            Kind::Heatmap => "heatmap",
+            Kind::Table => "table",
+            _ => "time_series",
+        };
+        json!({
+            "datasource": self.datasource(),
+            "editorMode": "code",
+            "exemplar": query.contains("_bucket{"),
+            "expr": query,
+            "format": format,
+            "instant": self.span == Span::Instant,
+            "legendFormat": if legend.is_empty() { self.title } else { legend },
+            "range": self.span == Span::Range,
+            "refId": id.to_string(),
+        })
+    }
+
+    fn defaults(&self) -> Value {
+        let mut steps = vec![json!({"color": self.base_colour, "value": null})];
+        steps.extend(
+            self.limits.iter().map(|limit| json!({"color": limit.colour, "value": limit.value})),
+        );
+        let mut defaults = json!({
+            "color": {"mode": self.colours()},
+            "custom": self.custom(),
+            "mappings": self.mappings,
+            "thresholds": {"mode": "absolute", "steps": steps},
+            "unit": self.unit,
+        });
+        if let Some(min) = self.min {
+            defaults["min"] = min.into();
+        }
+        if let Some(max) = self.max {
+            defaults["max"] = max.into();
+        }
+        if !self.details.is_empty() {
+            let link = |(title, uid): &(&str, &str)| {
+                json!({
+                    "targetBlank": false,
+                    "title": title,
+                    "url": format!("/d/{uid}?${{__url_time_range}}&${{job:queryparam}}"),
+                })
+            };
+            defaults["links"] = self.details.iter().map(link).collect();
+        }
+        defaults
+    }
+
+    fn colours(&self) -> &'static str {
+        match self.kind {
+            Kind::Stat | Kind::Gauge | Kind::States => "thresholds",
+            Kind::Bars => "continuous-BlPu",
+            _ => "palette-classic",
+        }
+    }
+
+    fn custom(&self) -> Value {
+        match self.kind {
+            Kind::TimeSeries => json!({
+                "drawStyle": "line",
+                "fillOpacity": if self.stacked { 30 } else { 10 },
+                "lineWidth": 1,
+                "showPoints": "never",
+                // A scrape that is missing is no gap; a restart is.
+                "spanNulls": 60_000,
+                "stacking": {"group": "A", "mode": if self.stacked { "normal" } else { "none" }},
+                "thresholdsStyle": {"mode": if self.limits.is_empty() { "off" } else { "dashed" }},
+            }),
+            Kind::States => json!({"fillOpacity": 80, "lineWidth": 0}),
+            Kind::Table => json!({"align": "auto", "cellOptions": {"type": "auto"}}),
+            _ => json!({}),
+        }
+    }
+
+    fn options(&self) -> Value {
+        let last = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
+        match self.kind {
+            Kind::Bars => json!({
+                "displayMode": "gradient",
+                "orientation": "horizontal",
+                "reduceOptions": last,
+                "showUnfilled": true,
+                "valueMode": "color",
+            }),
+            Kind::Gauge => json!({
+                "orientation": "auto",
+                "reduceOptions": last,
+                "showThresholdLabels": false,
+                "showThresholdMarkers": true,
+            }),
+            Kind::Heatmap => json!({
+                "calculate": false,
+                "cellGap": 1,
+                "color": {
+                    "exponent": 0.5,
+                    "fill": "dark-orange",
+                    "mode": "scheme",
+                    "reverse": false,
+                    "scheme": "Oranges",
+                    "steps": 64,
+                },
+                "exemplars": {"color": "rgba(255,0,255,0.7)"},
+                "filterValues": {"le": 1e-9},
+                "legend": {"show": true},
+                "rowsFrame": {"layout": "auto"},
+                "tooltip": {"mode": "single", "showColorScale": false, "yHistogram": true},
+                "yAxis": {"axisPlacement": "left", "reverse": false, "unit": self.unit},
+            }),
+            Kind::Logs => json!({
+                "dedupStrategy": "none",
+                "enableLogDetails": true,
+                "prettifyLogMessage": false,
+                "showCommonLabels": false,
+                "showLabels": false,
+                "showTime": true,
+                "sortOrder": "Descending",
+                "wrapLogMessage": true,
+            }),
+            Kind::Pie => json!({
+                "displayLabels": ["percent"],
+                "legend": {
+                    "displayMode": "table",
+                    "placement": "right",
+                    "showLegend": true,
+                    "values": ["value", "percent"],
+                },
+                "pieType": "donut",
+                "reduceOptions": last,
+                "tooltip": {"mode": "single", "sort": "none"},
+            }),
+            Kind::Stat => json!({
+                "colorMode": "value",
+                "graphMode": "area",
+                "justifyMode": "auto",
+                "orientation": "auto",
+                "reduceOptions": last,
+                "textMode": "value",
+                "wideLayout": true,
+            }),
+            Kind::States => json!({
+                "alignValue": "left",
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": false},
+                "mergeValues": true,
+                "rowHeight": 0.9,
+                "showValue": "auto",
+                "tooltip": {"mode": "single", "sort": "none"},
+            }),
+            Kind::Table => json!({"cellHeight": "sm", "showHeader": true}),
+            Kind::TimeSeries => json!({
+                "legend": {
+                    "calcs": ["mean", "max", "lastNotNull"],
+                    "displayMode": "table",
+                    "placement": "bottom",
+                    "showLegend": true,
+                    "sortBy": "Max",
+                    "sortDesc": true,
+                },
+                "tooltip": {"mode": "multi", "sort": "desc"},
+            }),
+        }
+    }
+}
+
+impl Kind {
+    /// The name of its plugin.
+    fn plugin(self) -> &'static str {
+        match self {
+            Self::Bars => "bargauge",
+            Self::Gauge => "gauge",
+            Self::Heatmap => "heatmap",
+            Self::Logs => "logs",
+            Self::Pie => "piechart",
+            Self::Stat => "stat",
+            Self::States => "state-timeline",
+            Self::Table => "table",
+            Self::TimeSeries => "timeseries",
+        }
+    }
+}
+
+/// The source of metrics that is chosen on the dashboard.
+pub(crate) fn prometheus() -> Value {
+    json!({"type": "prometheus", "uid": "${datasource}"})
+}
+
+fn runbook(alert: &str) -> Value {
+    json!({
+        "targetBlank": true,
+        "title": format!("Runbook: {alert}"),
+        "url": format!("${{runbooks}}/{alert}.md"),
+    })
+}

@@ -1,0 +1,43 @@
+//! `PromQL` of the usual forms.
+//!
+//! `{@` in a query stands for the selection by the dashboard's variables, which every selector has.
+
+/// How `{@` reads in the file.
+const SELECTION: &str = r#"job=~"$job", instance=~"$instance""#;
+
+/// Events per second of a counter, by labels.
+pub(crate) fn rate(counter: &str, by: &[&str]) -> String {
+    sum(by, &format!("rate({}[$__rate_interval])", selector(counter)))
+}
+
+/// A quantile of a histogram, by labels.
+pub(crate) fn quantile(quantile: f64, histogram: &str, by: &[&str]) -> String {
+    let by = [by, &["le"]].concat();
+    let buckets = sum(&by, &format!("rate({histogram}_bucket{{@}}[$__rate_interval])"));
+    format!("histogram_quantile({quantile}, {buckets})")
+}
+
+/// The sum of a gauge, by labels.
+pub(crate) fn level(gauge: &str, by: &[&str]) -> String {
+    sum(by, &selector(gauge))
+}
+
+/// The query as it stands in the file.
+pub(crate) fn expand(query: &str) -> String {
+    query.replace("{@", &format!("{{{SELECTION}"))
+}
+
+/// The legend for series by labels.
+pub(crate) fn legend(by: &[&str]) -> String {
+    let names: Vec<String> = by.iter().map(|label| format!("{{{{{label}}}}}")).collect();
+    names.join(" ")
+}
+
+fn sum(by: &[&str], of: &str) -> String {
+    if by.is_empty() { format!("sum({of})") } else { format!("sum by ({}) ({of})", by.join(", ")) }
+}
+
+/// A name with matchers of its own, or with none but the dashboard's.
+fn selector(name: &str) -> String {
+    if name.contains("{@") { name.to_owned() } else { format!("{name}{{@}}") }
+}

@@ -1,0 +1,160 @@
+//! Are the promises kept: objectives, error budgets, burn rates, alerts.
+
+use crate::{
+    dashboard::{Dashboard, Row, Scope, row},
+    panel::{Panel, gauge, stat, table, timeseries, unit},
+};
+
+pub(crate) fn dashboard() -> Dashboard {
+    Dashboard {
+        file: "dashboard-4-slo.json",
+        uid: "backend-slo",
+        title: "Backend: service level objectives",
+        description: "Whether the promises are kept: error budgets, burn rates, each objective against its target, alerts.",
+        tags: &["slo"],
+        refresh: "1m",
+        from: "now-7d",
+        logs: false,
+        scope: Scope::Slo,
+        rows: vec![overview(), api(), database(), cache(), websockets()],
+    }
+}
+
+fn overview() -> Row {
+    row(
+        "SLO",
+        [
+            gauge("Error budget remaining (30d)")
+                .says("What is left of the bad events that the objective allows in 30 days. Below 0 it is spent: stop risky deployments until it recovers.")
+                .query("{{slo}}", r#"1 - (avg_over_time(slo:sli_error:ratio_rate5m{job=~"$job", slo=~"$slo"}[30d]) / on (job, slo) slo:error_budget:ratio{job=~"$job", slo=~"$slo"})"#)
+                .at_least(0.0, 0.25)
+                .alert("SLOErrorBudgetBurn")
+                .size(24, 6),
+            timeseries("Burn rate", unit::NUMBER)
+                .says("How many times as fast as allowed the budget goes: at 1 it lasts 30 days. A page comes at 14.4 over an hour and at 6 over six hours, a ticket at 3 over a day and at 1 over three.")
+                .query("{{slo}}", r#"slo:current_burn_rate:ratio{job=~"$job", slo=~"$slo"}"#)
+                .steps(&[(1.0, "yellow"), (6.0, "orange"), (14.4, "red")])
+                .alert("SLOErrorBudgetBurn")
+                .size(16, 9),
+            stat("Alerts firing", unit::NUMBER)
+                .says("By severity. Critical: act now. Warning: this week. Info: when you look.")
+                .query("{{severity}}", r#"count by (severity) (ALERTS{alertstate="firing", job=~"$job"}) or label_replace(vector(0), "severity", "none", "", "")"#)
+                .size(8, 9),
+            table("Firing alerts")
+                .says("What fires now, with its runbook's name. The alert's page in Alertmanager says since when.")
+                .query("", r#"sort_desc(ALERTS{alertstate="firing", job=~"$job"})"#)
+                .columns(&[
+                    ("alertname", "Alert"),
+                    ("severity", "Severity"),
+                    ("component", "Component"),
+                    ("slo", "Objective"),
+                    ("instance", "Instance"),
+                    ("endpoint", "Endpoint"),
+                    ("worker_type", "Worker"),
+                ])
+                .linked("Alert", "Runbook", "${runbooks}/${__value.raw}.md")
+                .size(12, 9),
+            timeseries("Events by objective", unit::EVENTS)
+                .says("How much each objective is measured on. A ratio of a handful of events at night says little.")
+                .query("{{slo}}", r#"slo:events:rate5m{job=~"$job", slo=~"$slo"}"#)
+                .size(12, 9),
+        ],
+    )
+}
+
+/// The good share of an hour, and the objective.
+fn sli(title: &'static str, slo: &str, objective: f64) -> Panel {
+    timeseries(title, unit::RATIO)
+        .query("good", format!(r#"1 - slo:sli_error:ratio_rate1h{{job=~"$job", slo="{slo}"}}"#))
+        .query("objective", format!(r#"slo:objective:ratio{{job=~"$job", slo="{slo}"}}"#))
+        .colour("objective", "red")
+        .dashed("objective")
+        .floor(objective)
+        .max(1.0)
+        .alert("SLOErrorBudgetBurn")
+}
+
+fn api() -> Row {
+    row(
+        "API",
+        [
+            sli("API latency: 95% within 500 ms", "api-latency-p95-500ms", 0.95)
+                .says("Requests answered within 500 ms, of an hour.")
+                .alert("HighAPILatency"),
+            sli("API latency: 99% within 1 s", "api-latency-p99-1s", 0.99)
+                .says("Requests answered within 1 s, of an hour.")
+                .alert("CriticalAPILatency"),
+            sli("API availability: 99.9%", "api-availability", 0.999)
+                .says("Requests not answered with 5xx, of an hour.")
+                .alert("API_SLA_Breach_Availability"),
+            timeseries("API error rate: below 1%", unit::RATIO)
+                .says("Requests answered with 5xx, of five minutes. A level, looser than availability.")
+                .query("5xx", r#"job:http_errors:ratio_rate5m{job=~"$job"}"#)
+                .limit(0.01)
+                .alert("APIErrorRateAboveTarget"),
+            timeseries("Request rate of the service", unit::REQUESTS)
+                .says("What the ratios of this row are measured on.")
+                .query("{{job}}", r#"job:http_requests:rate5m{job=~"$job"}"#),
+        ],
+    )
+}
+
+fn database() -> Row {
+    row(
+        "Database",
+        [
+            sli("Query latency: 95% within 100 ms", "db-latency-p95-100ms", 0.95)
+                .says("Queries answered within 100 ms, of an hour.")
+                .alert("ElevatedDatabaseLatency"),
+            sli("Connection timeouts: below 0.1%", "db-acquire-timeouts", 0.999)
+                .says("Waits for a connection that ended with one, of an hour.")
+                .alert("DatabaseAcquireTimeouts"),
+            timeseries("Pool utilisation: below 80%", unit::RATIO)
+                .says("The fullest pool, in the mean of 15 minutes.")
+                .query(
+                    "{{job}}",
+                    r#"avg_over_time(job:database_pool_utilization:max{job=~"$job"}[15m])"#,
+                )
+                .limit(0.8)
+                .range(0.0, 1.0)
+                .alert("DatabasePoolUtilizationAboveTarget"),
+        ],
+    )
+}
+
+fn cache() -> Row {
+    row(
+        "Cache",
+        [
+            sli("Cache latency: 95% within 10 ms", "cache-latency-p95-10ms", 0.95)
+                .says("Operations done within 10 ms, of an hour.")
+                .alert("RedisConnectionFailure"),
+            timeseries("Redis hit rate: above 80%", unit::RATIO)
+                .says("Reads that found a value in Redis, of an hour.")
+                .query("{{job}}", r#"job:cache_redis_hit:ratio_rate1h{job=~"$job"}"#)
+                .floor(0.8)
+                .range(0.0, 1.0)
+                .alert("RedisHitRateBelowTarget"),
+            timeseries("Memory hit rate: above 90%", unit::RATIO)
+                .says("Reads that found a value in memory, of an hour.")
+                .query("{{job}}", r#"job:cache_memory_hit:ratio_rate1h{job=~"$job"}"#)
+                .floor(0.9)
+                .range(0.0, 1.0)
+                .alert("MemoryHitRateBelowTarget"),
+        ],
+    )
+}
+
+fn websockets() -> Row {
+    row(
+        "WebSocket",
+        [
+            sli("WebSocket establishment: 95% within 1 s", "ws-establishment-1s", 0.95)
+                .says("Connections established within 1 s, of an hour."),
+            sli("WebSocket message latency: 95% within 100 ms", "ws-message-latency-100ms", 0.95)
+                .says("Messages sent within 100 ms of their event, of an hour."),
+            sli("WebSocket errors: below 0.1%", "ws-errors", 0.999)
+                .says("Messages without an error, of an hour."),
+        ],
+    )
+}
