@@ -10,6 +10,7 @@
 //! - [`Exporter`] answers scrapes; [`exporter`] says in which formats.
 //! - [`families!`], [`label_values!`] and [`open_labels!`] declare a subsystem of your own.
 //! - [`catalog`] lists every family at run time.
+//! - [`assets`] has the dashboards and rules of this version.
 //!
 //! # Promises
 //!
@@ -35,6 +36,7 @@ extern crate self as backend_metrics;
 
 #[macro_use]
 mod model;
+pub mod assets;
 mod builder;
 mod clock;
 mod collect;
