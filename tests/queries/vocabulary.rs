@@ -1,0 +1,137 @@
+//! The metrics that an expression may name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use backend_metrics::{Definition, Kind as FamilyKind, ValueSet, catalog};
+
+use crate::{
+    evaluation::evaluate,
+    expressions::{Expression, Kind},
+    series::{Label, Number, Series},
+};
+
+/// What Prometheus itself says of a target.
+const OF_TARGETS: &[&str] = &[
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_samples_scraped",
+    "scrape_series_added",
+];
+
+/// The metrics by name, with what is known of their series.
+#[derive(Debug, Default)]
+pub(crate) struct Vocabulary {
+    metrics: BTreeMap<String, Series>,
+    /// No series has the name of a histogram.
+    histograms: BTreeSet<&'static str>,
+}
+
+impl Vocabulary {
+    /// The families of the catalog, what Prometheus adds, and what these rules record, each from its record on.
+    pub(crate) fn new(rules: &[Expression]) -> Self {
+        let mut this = Self::default();
+        for entry in catalog() {
+            this.add_family(entry.family);
+        }
+        for name in OF_TARGETS {
+            this.add(name, of_target(name));
+        }
+        for rule in rules {
+            if let Kind::Recording { name, labels } = &rule.kind {
+                let result = evaluate(&this, rule).series;
+                this.add(name, with_labels(result.unwrap_or(Series::plain(name)), labels));
+            }
+        }
+        for rule in rules {
+            if let Kind::Alert { name, labels } = &rule.kind {
+                let result = evaluate(&this, rule).series;
+                let series = with_labels(result.unwrap_or(Series::plain(name)), labels)
+                    .with("alertname", Label::of([name]))
+                    .with("alertstate", Label::of(["pending", "firing"]));
+                this.add("ALERTS", series);
+            }
+        }
+        this
+    }
+
+    /// The series of a metric, or why it has none.
+    pub(crate) fn series(&self, metric: &str) -> Result<&Series, String> {
+        self.metrics.get(metric).ok_or_else(|| {
+            if self.histograms.contains(metric) {
+                format!("{metric} is a histogram: its series end in _bucket, _sum or _count")
+            } else {
+                format!("no metric is named {metric}")
+            }
+        })
+    }
+
+    fn add_family(&mut self, family: &'static Definition) {
+        let name = family.name;
+        let mut series = of_target(name);
+        series.labels.extend(family.labels.iter().map(|label| {
+            let known = label.values.known().iter().map(|&value| value.to_owned());
+            let label_of = match label.values {
+                ValueSet::Closed(_) | ValueSet::OnUse(_) => Label::of(known),
+                ValueSet::Status(_) => {
+                    Label::of(known.chain((100..600).map(|code| code.to_string())))
+                }
+                _ => Label::ANY,
+            };
+            (label.name.to_owned(), label_of)
+        }));
+        series.shared = family.shared;
+        match family.kind {
+            FamilyKind::Counter => self.add(name, Series { number: Number::Counter, ..series }),
+            FamilyKind::Histogram => {
+                series.number = Number::Counter;
+                self.histograms.insert(name);
+                for suffix in ["_sum", "_count"] {
+                    self.add(&format!("{name}{suffix}"), series.clone());
+                }
+                let bounds = family.buckets.expect("a histogram has buckets").bounds();
+                let bounds = bounds.iter().map(|bound| le(*bound)).chain(["+Inf".to_owned()]);
+                let series = Series { buckets: true, ..series }.with("le", Label::of(bounds));
+                self.add(&format!("{name}_bucket"), series);
+            }
+            _ => self.add(name, series),
+        }
+    }
+
+    /// Adds series of a metric, which may have others.
+    fn add(&mut self, metric: &str, mut series: Series) {
+        metric.clone_into(&mut series.metric);
+        let all = match self.metrics.remove(metric) {
+            Some(others) => others.or(&series),
+            None => series,
+        };
+        self.metrics.insert(metric.to_owned(), all);
+    }
+}
+
+/// The name of the family that a series belongs to.
+pub(crate) fn family_of(metric: &str) -> &str {
+    let suffixes = ["_bucket", "_sum", "_count"];
+    suffixes.iter().find_map(|suffix| metric.strip_suffix(suffix)).unwrap_or(metric)
+}
+
+fn of_target(metric: &str) -> Series {
+    Series::plain(metric).with("job", Label::ANY).with("instance", Label::ANY)
+}
+
+fn with_labels(series: Series, labels: &[(String, String)]) -> Series {
+    labels.iter().fold(series, |series, (name, value)| series.with(name, Label::of([value])))
+}
+
+/// A bound as OpenMetrics writes it, which Prometheus 3 makes of every other form.
+fn le(bound: f64) -> String {
+    // From here on it has an exponent; below a ten-thousandth as well, where no bound is.
+    if bound >= 1e6 {
+        let text = format!("{bound:e}");
+        let (digits, exponent) = text.split_once('e').expect("it has an exponent");
+        format!("{digits}e+{exponent:0>2}")
+    } else {
+        assert!(bound == 0.0 || bound >= 1e-4, "{bound}");
+        format!("{bound:?}")
+    }
+}
