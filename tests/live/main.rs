@@ -1,21 +1,32 @@
-//! What is exposed, seen by a real Prometheus.
+//! What is exposed, seen by a real Prometheus, and the alerts on it, told by a real Alertmanager.
 //!
-//! The tests are ignored unless they are asked for: `scripts/test` installs the server and runs them. Asked
-//! for where it is missing, they fail.
+//! The tests are ignored unless they are asked for: `scripts/test` installs the servers and runs them. Asked
+//! for where one is missing, they fail.
 
+mod alerting;
+mod alertmanager;
 #[path = "../drive/mod.rs"]
 mod drive;
+#[path = "../alerts/duration.rs"]
+mod duration;
 mod example;
 #[cfg(feature = "exemplars")]
 mod exemplars;
 mod exposed;
+mod faster;
 mod harness;
 mod http;
 mod process;
 mod prometheus;
 mod promtool;
 mod proxy;
+mod receivers;
+mod routing;
+#[path = "../alerts/rules.rs"]
+#[allow(dead_code, reason = "shared with the tests of the alerts")]
+mod rules;
 mod server;
 mod stored;
 mod tempdir;
 mod wait;
+mod webhook;

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     net::SocketAddr,
-    path::PathBuf,
+    path::Path,
     process::{Command, Stdio},
     thread,
 };
@@ -205,12 +205,13 @@ impl Drop for Prometheus {
     }
 }
 
-fn read(log: &PathBuf) -> String {
+/// A log, or why there is none.
+pub(crate) fn read(log: &Path) -> String {
     fs::read_to_string(log).unwrap_or_else(|error| error.to_string())
 }
 
-/// The address in the line that says where the server listens.
-fn listening_on(log: &str) -> Option<SocketAddr> {
+/// The address in the line that says where the server listens, here and in Alertmanager.
+pub(crate) fn listening_on(log: &str) -> Option<SocketAddr> {
     // The last line may be half written.
     let (log, _) = log.rsplit_once('\n')?;
     let line = log.lines().find(|line| line.contains("msg=\"Listening on\""))?;

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use crate::http;
+
 /// The content type of `OpenMetrics`.
 pub(crate) const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The content type of Prometheus text 0.0.4.
@@ -33,6 +35,11 @@ pub(crate) struct Server {
 impl Server {
     /// Serves what `answer` makes of the head of each request.
     pub(crate) fn start(answer: impl Fn(&str) -> Answer + Send + 'static) -> Self {
+        Self::receiving(move |head, _| answer(head))
+    }
+
+    /// Serves what `answer` makes of the head and the body of each request.
+    pub(crate) fn receiving(answer: impl Fn(&str, &[u8]) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let stop = Arc::new(AtomicBool::new(false));
@@ -76,18 +83,26 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: impl Fn(&str) -> Answer) -> io::Result<()> {
+fn serve(mut stream: TcpStream, answer: impl Fn(&str, &[u8]) -> Answer) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut head = Vec::new();
     let mut chunk = [0; 4096];
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+    let end = loop {
+        if let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
         let read = stream.read(&mut chunk)?;
         if read == 0 {
             return Ok(());
         }
         head.extend_from_slice(&chunk[..read]);
-    }
-    let Answer { status, content_type, body } = answer(&String::from_utf8_lossy(&head));
+    };
+    let mut body = head.split_off(end);
+    let head = String::from_utf8_lossy(&head);
+    let length = http::header(&head, "content-length").and_then(|length| length.parse().ok());
+    let rest = length.unwrap_or(0_u64).saturating_sub(body.len() as u64);
+    (&stream).take(rest).read_to_end(&mut body)?;
+    let Answer { status, content_type, body } = answer(&head, &body);
     write!(
         stream,
         "HTTP/1.1 {status} \r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\
