@@ -1,0 +1,200 @@
+//! The files of `monitoring/` agree with each other, and the containers have what they should have and no more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+const COMPOSE: &str = "docker-compose.monitoring.yml";
+
+fn monitoring() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring")
+}
+
+fn text(file: &str) -> String {
+    let path = monitoring().join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn yaml(file: &str) -> Value {
+    serde_saphyr::from_str(&text(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn services() -> BTreeMap<String, Value> {
+    serde_json::from_value(yaml(COMPOSE)["services"].clone()).expect("services by name")
+}
+
+fn list<'a>(service: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
+    service[key].as_array().into_iter().flatten().map(|item| item.as_str().expect("a text"))
+}
+
+/// The variables `${NAME...}`, and those of an environment that only hands them on.
+fn variables_of_compose() -> BTreeSet<String> {
+    let text = text(COMPOSE);
+    let replaced = text.split("${").skip(1).map(|rest| {
+        rest.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'))
+            .next()
+            .unwrap()
+            .to_owned()
+    });
+    let handed_on = services().into_values().flat_map(|service| {
+        let environment = service["environment"].as_object().cloned().unwrap_or_default();
+        environment.into_iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name)
+    });
+    replaced.chain(handed_on).collect()
+}
+
+#[test]
+fn the_example_of_the_environment_explains_every_variable() {
+    let explained: BTreeSet<String> = text(".env.example")
+        .lines()
+        .filter_map(|line| {
+            line.trim_start_matches("# ").split_once('=').map(|(name, _)| name.to_owned())
+        })
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+        // Compose itself reads it.
+        .filter(|name| name != "COMPOSE_PROFILES")
+        .collect();
+    assert_eq!(explained, variables_of_compose());
+}
+
+/// Whether the tag begins with a version of two numbers or more: not `latest`, `3` or `v3`.
+fn is_pinned(image: &str) -> bool {
+    let tag = image.rsplit_once(':').map_or("latest", |(_, tag)| tag.trim_start_matches('v'));
+    let numbers = tag.split(['.', '-']).take_while(|part| part.parse::<u32>().is_ok());
+    numbers.count() >= 2
+}
+
+#[test]
+fn no_container_has_more_rights_than_it_needs() {
+    for (name, service) in services() {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(list(&service, "cap_drop").collect::<Vec<_>>(), ["ALL"], "{name}");
+        assert_eq!(
+            list(&service, "security_opt").collect::<Vec<_>>(),
+            ["no-new-privileges:true"],
+            "{name}"
+        );
+        assert_eq!(service["restart"], "unless-stopped", "{name}");
+        assert!(service["mem_limit"].is_string(), "{name} has no limit of memory");
+        assert!(service["privileged"].is_null() && service["network_mode"].is_null(), "{name}");
+
+        let docker_socket = list(&service, "volumes").any(|volume| volume.contains("docker.sock"));
+        assert_eq!(docker_socket, name == "socket-proxy", "{name}");
+        for volume in list(&service, "volumes").filter(|volume| volume.starts_with(['.', '/'])) {
+            assert!(volume.ends_with(":ro"), "{name} can write to {volume}");
+        }
+        // The user and the health check of what is built here are in its Dockerfile.
+        if service["build"].is_null() {
+            let user = service["user"].as_str().unwrap_or_else(|| panic!("{name} has no user"));
+            assert_eq!(user == "0" || user == "root", docker_socket, "{name} runs as {user}");
+            assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
+            let image = service["image"].as_str().expect("an image");
+            assert!(is_pinned(image), "{name} is not pinned: {image}");
+        }
+    }
+}
+
+#[test]
+fn only_this_host_reaches_the_ports() {
+    let published: BTreeMap<u16, String> = services()
+        .iter()
+        .flat_map(|(name, service)| list(service, "ports").map(move |port| (name, port)))
+        .map(|(name, port)| {
+            let port = port
+                .strip_prefix("127.0.0.1:")
+                .unwrap_or_else(|| panic!("{name} publishes {port} to all"));
+            let (host, container) = port.split_once(':').expect("two ports");
+            assert_eq!(host, container, "{name}");
+            (host.parse().expect("a port"), name.clone())
+        })
+        .collect();
+    let expected = [
+        (3000, "grafana"),
+        (3100, "loki"),
+        (8081, "backend"),
+        (9090, "prometheus"),
+        (9093, "alertmanager"),
+        (9100, "node-exporter"),
+        (9121, "redis-exporter"),
+        (9187, "postgres-exporter"),
+    ];
+    assert_eq!(published, expected.map(|(port, name)| (port, name.to_owned())).into());
+}
+
+#[test]
+fn what_is_mounted_exists() {
+    for (name, service) in services() {
+        for volume in list(&service, "volumes").filter(|volume| volume.starts_with('.')) {
+            let (file, _) = volume.split_once(':').expect("a place in the container");
+            assert!(monitoring().join(file).exists(), "{name} mounts {file}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn prometheus_scrapes_what_runs() {
+    let services = services();
+    let prometheus = yaml("prometheus/prometheus.yml");
+    let jobs = prometheus["scrape_configs"].as_array().expect("jobs");
+    let alertmanagers = &prometheus["alerting"]["alertmanagers"];
+    for configs in jobs.iter().chain(alertmanagers.as_array().expect("alertmanagers")) {
+        for target in list(&configs["static_configs"][0], "targets") {
+            let (host, _) = target.split_once(':').expect("a port");
+            assert!(host == "localhost" || services.contains_key(host), "there is no {host}");
+        }
+    }
+}
+
+#[test]
+fn grafana_knows_how_often_the_backend_is_scraped() {
+    let prometheus = yaml("prometheus/prometheus.yml");
+    let jobs = prometheus["scrape_configs"].as_array().expect("jobs");
+    let backend = jobs.iter().find(|job| job["job_name"] == "backend").expect("the job");
+    let sources = yaml("grafana/provisioning/datasources/backend.yml");
+    let source = &sources["datasources"][0];
+    assert_eq!(source["uid"], "prometheus");
+    assert_eq!(source["jsonData"]["timeInterval"], backend["scrape_interval"]);
+}
+
+#[test]
+fn dashboards_are_provisioned_from_where_they_are_mounted() {
+    let provider = &yaml("grafana/provisioning/dashboards/backend.yml")["providers"][0];
+    assert_eq!(provider["folder"], "Backend");
+    let mount =
+        format!("../dashboards:{}:ro", provider["options"]["path"].as_str().expect("a path"));
+    assert!(list(&services()["grafana"], "volumes").any(|volume| volume == mount), "{mount}");
+}
+
+#[test]
+fn both_log_agents_give_the_same_labels() {
+    let promtail = yaml("promtail/promtail.yml");
+    let rules = promtail["scrape_configs"][0]["relabel_configs"].as_array().expect("rules");
+    let of_promtail: BTreeSet<&str> =
+        rules.iter().filter_map(|rule| rule["target_label"].as_str()).collect();
+    let alloy = text("alloy/config.alloy");
+    let of_alloy: BTreeSet<&str> = alloy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("target_label"))
+        .map(|value| value.trim_matches([' ', '=', '"']))
+        .collect();
+    assert_eq!(of_alloy, of_promtail);
+    assert!(of_alloy.contains("compose_service"));
+}
+
+#[test]
+fn loki_deletes_what_is_older_than_its_retention() {
+    let loki = yaml("loki/loki.yml");
+    assert_eq!(loki["compactor"]["retention_enabled"], true);
+    assert_eq!(
+        loki["compactor"]["delete_request_store"],
+        loki["schema_config"]["configs"][0]["object_store"]
+    );
+    assert_eq!(
+        loki["limits_config"]["retention_period"],
+        loki["limits_config"]["max_query_lookback"]
+    );
+}
