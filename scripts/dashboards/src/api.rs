@@ -75,7 +75,8 @@ fn overview() -> Row {
             stat("Active requests", unit::NUMBER)
                 .says("Requests under way. It rises with latency before it rises with load: look at the slowest endpoint.")
                 .level("http_active_requests", &[])
-                .limits(50.0, 80.0),
+                .limits(50.0, 80.0)
+                .alert("HighAPILatency"),
             stat("Active WebSocket connections", unit::NUMBER)
                 .says("WebSockets open now. The alert at 100 is a warning of capacity.")
                 .level("websocket_connections_active", &[])

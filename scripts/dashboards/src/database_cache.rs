@@ -42,7 +42,8 @@ fn database() -> Row {
             stat("Query duration p99", unit::SECONDS)
                 .says("99 of 100 queries are faster; the histogram ends at 5 s.")
                 .query("p99", query::quantile(0.99, "database_query_duration_seconds", &[]))
-                .limits(0.25, 1.0),
+                .limits(0.25, 1.0)
+                .alert("ElevatedDatabaseLatency"),
             stat("Database errors/sec", unit::EVENTS)
                 .says("Failed queries and connections. By type below.")
                 .rate("database_errors_total", &[])
@@ -63,11 +64,13 @@ fn database() -> Row {
                 .says("How long a request waits for a connection. Microseconds while one is idle.")
                 .p95("database_pool_acquire_duration_seconds", &[])
                 .limits(0.01, 0.05)
+                .alert("DatabaseAcquireTimeouts")
                 .size(6, 6),
             stat("Transaction duration p95", unit::SECONDS)
                 .says("From begin to commit or rollback. A transaction holds a connection all the while.")
                 .p95("database_transaction_duration_seconds", &[])
                 .limits(0.1, 0.5)
+                .alert("ElevatedDatabaseLatency")
                 .size(6, 6),
             hit_rate().size(12, 6),
         ],

@@ -475,6 +475,7 @@ impl Panel {
             Kind::Pie => json!({
                 "displayLabels": ["percent"],
                 "legend": {
+                    "calcs": [],
                     "displayMode": "table",
                     "placement": "right",
                     "showLegend": true,
@@ -495,7 +496,12 @@ impl Panel {
             }),
             Kind::States => json!({
                 "alignValue": "left",
-                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": false},
+                "legend": {
+                    "calcs": [],
+                    "displayMode": "list",
+                    "placement": "bottom",
+                    "showLegend": false,
+                },
                 "mergeValues": true,
                 "rowHeight": 0.9,
                 "showValue": "auto",

@@ -33,7 +33,7 @@ fn overview() -> Row {
             timeseries("Burn rate", unit::NUMBER)
                 .says("How many times as fast as allowed the budget goes: at 1 it lasts 30 days. A page comes at 14.4 over an hour and at 6 over six hours, a ticket at 3 over a day and at 1 over three.")
                 .query("{{slo}}", r#"slo:current_burn_rate:ratio{job=~"$job", slo=~"$slo"}"#)
-                .steps(&[(1.0, "yellow"), (6.0, "orange"), (14.4, "red")])
+                .steps(&[(1.0, "yellow"), (3.0, "orange"), (6.0, "red"), (14.4, "dark-red")])
                 .alert("SLOErrorBudgetBurn")
                 .size(16, 9),
             stat("Alerts firing", unit::NUMBER)

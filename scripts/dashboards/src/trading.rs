@@ -72,7 +72,8 @@ fn overview() -> Row {
             stat("Validation duration p95", unit::SECONDS)
                 .says("19 of 20 validations are faster. Margin comes from the ticker service: it is the slow part.")
                 .p95("smart_order_validation_duration_seconds", &[])
-                .limits(0.1, 0.5),
+                .limits(0.1, 0.5)
+                .alert("TickerServiceHighLatency"),
             stat("Orders placed today", unit::NUMBER)
                 .says("Accepted orders since midnight of the market's day.")
                 .query("orders", "sum(total_orders_placed_today{@})"),
@@ -163,7 +164,7 @@ fn lifecycle() -> Row {
             stat("Turnover today", unit::RUPEES)
                 .says("Rupees of the fills since midnight of the market's day.")
                 .query("turnover", "sum(total_turnover_today_rupees{@})")
-                .size(12, 8),
+                .size(24, 4),
         ],
     )
 }
