@@ -5,6 +5,8 @@
 
 mod agreement;
 mod backend;
+#[path = "../../../../tests/common/expressions.rs"]
+mod expressions;
 #[path = "../../../../tests/live/http.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod http;
@@ -17,6 +19,7 @@ mod process;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod prometheus;
 mod redis;
+mod stack;
 mod start;
 #[path = "../../../../tests/live/tempdir.rs"]
 mod tempdir;
