@@ -17,6 +17,7 @@ mod process;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod prometheus;
 mod redis;
+mod script;
 mod start;
 #[path = "../../../../tests/live/tempdir.rs"]
 mod tempdir;
