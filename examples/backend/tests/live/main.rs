@@ -1,10 +1,12 @@
-//! The backend on a real `PostgreSQL` and a real Redis, seen by a real Prometheus.
+//! The backend on a real `PostgreSQL` and a real Redis, seen by a real Prometheus and a real `VictoriaMetrics`.
 //!
 //! The tests are ignored unless they are asked for: `scripts/test` installs the servers and runs them. Asked
 //! for where one is missing, they fail.
 
 mod agreement;
 mod backend;
+#[path = "../../../../tests/common/expressions.rs"]
+mod expressions;
 #[path = "../../../../tests/live/http.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod http;
@@ -17,9 +19,11 @@ mod process;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod prometheus;
 mod redis;
+mod scale_out;
 mod script;
 mod start;
 #[path = "../../../../tests/live/tempdir.rs"]
 mod tempdir;
+mod victoria;
 #[path = "../../../../tests/live/wait.rs"]
 mod wait;
