@@ -10,6 +10,9 @@ use serde_json::Value;
 
 const COMPOSE: &str = "docker-compose.monitoring.yml";
 
+/// What compose is given after [`COMPOSE`] for more than one instance.
+const SCALE_OUT: &str = "scale-out/docker-compose.scale-out.yml";
+
 fn monitoring() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring")
 }
@@ -24,7 +27,28 @@ fn yaml(file: &str) -> Value {
 }
 
 fn services() -> BTreeMap<String, Value> {
-    serde_json::from_value(yaml(COMPOSE)["services"].clone()).expect("services by name")
+    services_of(COMPOSE)
+}
+
+fn services_of(file: &str) -> BTreeMap<String, Value> {
+    serde_json::from_value(yaml(file)["services"].clone()).expect("services by name")
+}
+
+/// The services of both files together; what the second one says of a service goes first.
+fn scaled_out() -> BTreeMap<String, Value> {
+    let mut services = services();
+    for (name, changes) in services_of(SCALE_OUT) {
+        let service = services.entry(name).or_default();
+        let Value::Object(changes) = changes else { panic!("a service is a mapping") };
+        if service.is_null() {
+            *service = Value::Object(changes);
+            continue;
+        }
+        for (key, change) in changes {
+            service[key] = change;
+        }
+    }
+    services
 }
 
 fn list<'a>(service: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
@@ -70,7 +94,12 @@ fn is_pinned(image: &str) -> bool {
 
 #[test]
 fn no_container_has_more_rights_than_it_needs() {
-    for (name, service) in services() {
+    let built: BTreeSet<String> = services()
+        .values()
+        .filter(|service| !service["build"].is_null())
+        .map(|service| service["image"].to_string())
+        .collect();
+    for (name, service) in scaled_out() {
         assert_eq!(service["read_only"], true, "{name}");
         assert_eq!(list(&service, "cap_drop").collect::<Vec<_>>(), ["ALL"], "{name}");
         assert_eq!(
@@ -88,7 +117,7 @@ fn no_container_has_more_rights_than_it_needs() {
             assert!(volume.ends_with(":ro"), "{name} can write to {volume}");
         }
         // The user and the health check of what is built here are in its Dockerfile.
-        if service["build"].is_null() {
+        if !built.contains(&service["image"].to_string()) {
             let user = service["user"].as_str().unwrap_or_else(|| panic!("{name} has no user"));
             assert_eq!(user == "0" || user == "root", docker_socket, "{name} runs as {user}");
             assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
@@ -100,7 +129,7 @@ fn no_container_has_more_rights_than_it_needs() {
 
 #[test]
 fn only_this_host_reaches_the_ports() {
-    let published: BTreeMap<u16, String> = services()
+    let published: BTreeMap<u16, String> = scaled_out()
         .iter()
         .flat_map(|(name, service)| list(service, "ports").map(move |port| (name, port)))
         .map(|(name, port)| {
@@ -116,6 +145,8 @@ fn only_this_host_reaches_the_ports() {
         (3000, "grafana"),
         (3100, "loki"),
         (8081, "backend"),
+        (8428, "victoria-metrics"),
+        (8880, "vmalert"),
         (9090, "prometheus"),
         (9093, "alertmanager"),
         (9100, "node-exporter"),
@@ -127,7 +158,7 @@ fn only_this_host_reaches_the_ports() {
 
 #[test]
 fn what_is_mounted_exists() {
-    for (name, service) in services() {
+    for (name, service) in services().into_iter().chain(services_of(SCALE_OUT)) {
         for volume in list(&service, "volumes").filter(|volume| volume.starts_with('.')) {
             let (file, _) = volume.split_once(':').expect("a place in the container");
             assert!(monitoring().join(file).exists(), "{name} mounts {file}, which is not there");
@@ -145,6 +176,49 @@ fn prometheus_scrapes_what_runs() {
         for target in list(&configs["static_configs"][0], "targets") {
             let (host, _) = target.split_once(':').expect("a port");
             assert!(host == "localhost" || services.contains_key(host), "there is no {host}");
+        }
+    }
+}
+
+#[test]
+fn the_agent_scrapes_and_writes_to_what_runs() {
+    let services = scaled_out();
+    let agent = yaml("scale-out/prometheus-agent.yml");
+    let jobs = agent["scrape_configs"].as_array().expect("jobs");
+    let targets = jobs.iter().flat_map(|job| list(&job["static_configs"][0], "targets"));
+    let mut written = agent["remote_write"].as_array().expect("receivers").iter().map(|to| {
+        let url = to["url"].as_str().and_then(|url| url.strip_prefix("http://"));
+        url.expect("a URL")
+    });
+    for target in targets.chain(&mut written) {
+        let (host, _) = target.split_once(':').expect("a port");
+        assert!(host == "localhost" || services.contains_key(host), "there is no {host}");
+    }
+    // Its targets are the replicas, all of them.
+    let backend = jobs.iter().find(|job| job["job_name"] == "backend").expect("the job");
+    let scraped = list(&backend["static_configs"][0], "targets").count();
+    let image = &services["backend"]["image"];
+    assert_eq!(scraped, services.values().filter(|service| service["image"] == *image).count());
+    // And it has the interval that Grafana knows.
+    let prometheus = yaml("prometheus/prometheus.yml");
+    let jobs = prometheus["scrape_configs"].as_array().expect("jobs");
+    let alone = jobs.iter().find(|job| job["job_name"] == "backend").expect("the job");
+    assert_eq!(backend["scrape_interval"], alone["scrape_interval"]);
+}
+
+#[test]
+fn replicas_are_set_up_alike() {
+    let services = scaled_out();
+    let environment = |name: &str| {
+        let mut environment = services[name]["environment"].clone();
+        // The image has it as well.
+        environment.as_object_mut().expect("a mapping").remove("BACKEND_LISTEN");
+        environment
+    };
+    for replica in ["backend-2", "backend-3"] {
+        assert_eq!(environment(replica), environment("backend"), "{replica}");
+        for key in ["mem_limit", "stop_grace_period", "networks", "profiles", "image"] {
+            assert_eq!(services[replica][key], services["backend"][key], "{replica}: {key}");
         }
     }
 }

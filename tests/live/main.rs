@@ -16,7 +16,9 @@ mod exposed;
 mod faster;
 mod harness;
 mod http;
+#[allow(dead_code, reason = "shared with the tests of the reference backend")]
 mod process;
+#[allow(dead_code, reason = "shared with the tests of the reference backend")]
 mod prometheus;
 mod promtool;
 mod proxy;

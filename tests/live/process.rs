@@ -39,6 +39,11 @@ impl Process {
         assert!(kill.expect("`kill` starts").success());
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// How the process ended, if it did.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().expect("a child can be waited for")

@@ -21,7 +21,7 @@ use crate::{
 
 /// A running server with storage of its own; both go away when it is dropped.
 pub(crate) struct Prometheus {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     // The process ends before its directory goes.
     _process: Process,
     directory: TempDir,
@@ -65,6 +65,27 @@ impl Prometheus {
     /// Starts a server with this configuration and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(config: &str) -> Self {
+        Self::run(config, "tsdb", &["--enable-feature=exemplar-storage"])
+    }
+
+    /// Starts a server to which others may write.
+    #[track_caller]
+    pub(crate) fn receiving(config: &str) -> Self {
+        Self::run(config, "tsdb", &["--web.enable-remote-write-receiver"])
+    }
+
+    /// Starts a server that only passes on what it scrapes.
+    #[track_caller]
+    pub(crate) fn agent(config: &str) -> Self {
+        let help = Command::new("prometheus").arg("--help").output();
+        let help = help.expect("`prometheus` is installed: run scripts/test");
+        // From 3.0 on it is a flag of its own.
+        let help = String::from_utf8([help.stdout, help.stderr].concat());
+        let has_flag = help.expect("it speaks UTF-8").contains("--[no-]agent");
+        Self::run(config, "agent", &[if has_flag { "--agent" } else { "--enable-feature=agent" }])
+    }
+
+    fn run(config: &str, storage: &str, flags: &[&str]) -> Self {
         let directory = TempDir::new();
         let config_file = directory.join("prometheus.yml");
         fs::write(&config_file, config).expect("the directory can be written to");
@@ -73,9 +94,9 @@ impl Prometheus {
         let mut process = Process::spawn(
             Command::new("prometheus")
                 .arg(format!("--config.file={}", config_file.display()))
-                .arg(format!("--storage.tsdb.path={}", directory.join("data").display()))
+                .arg(format!("--storage.{storage}.path={}", directory.join("data").display()))
                 .arg("--web.listen-address=127.0.0.1:0")
-                .arg("--enable-feature=exemplar-storage")
+                .args(flags)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log_file),

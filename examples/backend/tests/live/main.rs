@@ -1,4 +1,4 @@
-//! The backend on a real `PostgreSQL` and a real Redis, seen by a real Prometheus.
+//! The backend on a real `PostgreSQL` and a real Redis, seen by a real Prometheus and a real `VictoriaMetrics`.
 //!
 //! The tests are ignored unless they are asked for: `scripts/test` installs the servers and runs them. Asked
 //! for where one is missing, they fail.
@@ -11,6 +11,7 @@ mod expressions;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod http;
 mod outages;
+mod panels;
 mod postgres;
 #[path = "../../../../tests/live/process.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
@@ -19,9 +20,11 @@ mod process;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod prometheus;
 mod redis;
-mod stack;
+mod scale_out;
+mod script;
 mod start;
 #[path = "../../../../tests/live/tempdir.rs"]
 mod tempdir;
+mod victoria;
 #[path = "../../../../tests/live/wait.rs"]
 mod wait;
