@@ -60,11 +60,15 @@ const VALUES: [(&str, &str, &str); 3] = [
 ];
 
 const ANNOTATIONS: [(&str, &str); 3] = [
-    ("Alerts", r#"ALERTS{alertstate="firing", job=~"$job"}"#),
-    ("Restarts", r#"changes(process_start_time_seconds{job=~"$job"}[$__rate_interval]) > 0"#),
+    (
+        "Alerts",
+        r#"max by (alertname, job, instance, slo) (ALERTS{alertstate="firing", severity="critical", job=~"$job"})"#,
+    ),
+    // Its moment is its value.
+    ("Restarts", r#"process_start_time_seconds{job=~"$job"} * 1000"#),
     (
         "Deployments",
-        r#"count by (version) (backend_service_info{job=~"$job"}) unless count by (version) (backend_service_info{job=~"$job"} offset 1m)"#,
+        r#"count by (version) (backend_service_info{job=~"$job"}) unless count by (version) (last_over_time(backend_service_info{job=~"$job"}[1h] offset 1m))"#,
     ),
 ];
 

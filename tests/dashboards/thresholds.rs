@@ -16,7 +16,13 @@ use crate::{
 };
 
 /// Panels that show an alert and have other numbers: dashboard, panel, alert, reason.
-const OTHERWISE: [(&str, &str, &str, &str); 5] = [
+const OTHERWISE: [(&str, &str, &str, &str); 7] = [
+    (
+        "backend-api",
+        "Instances up",
+        "BackendServiceDown",
+        "the alert is on each instance, the panel on all together",
+    ),
     (
         "backend-api",
         "Error rate",
@@ -31,6 +37,12 @@ const OTHERWISE: [(&str, &str, &str, &str); 5] = [
         "each state has a colour of its own",
     ),
     (
+        "backend-trading",
+        "Circuit breaker",
+        "CircuitBreakerOpen",
+        "each state has a colour of its own",
+    ),
+    (
         "backend-slo",
         "Error budget remaining (30d)",
         "SLOErrorBudgetBurn",
@@ -38,15 +50,14 @@ const OTHERWISE: [(&str, &str, &str, &str); 5] = [
     ),
     (
         "backend-slo",
-        "Connection timeouts: below 0.1%",
+        "Connections without a timeout: 99.9%",
         "DatabaseAcquireTimeouts",
         "a share, not a rate",
     ),
 ];
 
 /// Alerts that no panel shows, with the reason.
-const ON_NO_PANEL: [(&str, &str); 3] = [
-    ("BackendServiceDown", "a service that is down shows on no panel: all lines end"),
+const ON_NO_PANEL: [(&str, &str); 2] = [
     ("CacheMissRateHigh", "the panel has the layers apart"),
     ("HighAuthenticationFailureRate", "the panel has the rates, not their ratio"),
 ];

@@ -47,9 +47,10 @@ impl Vocabulary {
             if let Kind::Alert { name, labels } = &rule.kind {
                 let result = evaluate(&this, rule).series;
                 let series = with_labels(result.unwrap_or(Series::plain(name)), labels)
-                    .with("alertname", Label::of([name]))
-                    .with("alertstate", Label::of(["pending", "firing"]));
-                this.add("ALERTS", series);
+                    .with("alertname", Label::of([name]));
+                // Its value is the moment since which the expression holds.
+                this.add("ALERTS_FOR_STATE", series.clone());
+                this.add("ALERTS", series.with("alertstate", Label::of(["pending", "firing"])));
             }
         }
         this

@@ -21,19 +21,19 @@ pub(crate) fn dashboard() -> Dashboard {
             overview(),
             latency(),
             errors(),
+            row(
+                "Logs",
+                "HighAPIErrorRate",
+                [logs("Backend errors", r#"{compose_service="backend"} | json | level="ERROR""#)
+                    .says("What the service logged as an error. The trace id of a line leads to the other lines of the same request.")],
+            ),
             details(),
+            process(),
             upstreams(),
             websockets(),
             security(),
             limits(),
-            process(),
             metrics(),
-            row(
-                "Logs",
-                [logs("Backend errors", r#"{compose_service="backend"} | json | level="ERROR""#)
-                    .says("What the service logged as an error. The trace id of a line leads to the other lines of the same request.")
-                    .alert("HighAPIErrorRate")],
-            ),
         ],
     }
 }
@@ -41,19 +41,24 @@ pub(crate) fn dashboard() -> Dashboard {
 fn overview() -> Row {
     row(
         "Overview",
+        "BackendServiceDown",
         [
-            timeseries("Request rate", unit::REQUESTS)
-                .says("Finished requests by the class of their status. A drop without a deployment is an outage in front of the service; 499 (the client went away) is in 4xx.")
-                .query("{{class}}", r#"sum by (class) (label_replace(rate(http_requests_total{@}[$__rate_interval]), "class", "${1}xx", "status", "(.).."))"#)
-                .stacked()
-                .colour("2xx", "green")
-                .colour("4xx", "yellow")
-                .colour("5xx", "red")
-                .alert("BackendServiceDown")
-                .size(12, 8),
+            stat("Instances up", unit::NUMBER)
+                .says("Instances that Prometheus can scrape. 0: the service is down, or Prometheus has lost it; all other panels then show the past or nothing.")
+                .query("up", "sum(up{@}) or vector(0)")
+                .floor(1.0)
+                .alert("BackendServiceDown"),
+            stat("Alerts firing", unit::NUMBER)
+                .says("Critical: act now. Warning: this week. Their names, and since when, are on the dashboard of objectives.")
+                .query("critical", r#"count(ALERTS{alertstate="firing", severity="critical", job=~"$job"}) or vector(0)"#)
+                .query("warning", r#"count(ALERTS{alertstate="firing", severity="warning", job=~"$job"}) or vector(0)"#)
+                .series_limit("critical", 1.0, "red")
+                .series_limit("warning", 1.0, "yellow")
+                .details("Firing alerts", "backend-slo"),
             stat("Error rate", unit::RATIO)
                 .says("Requests answered with 5xx among all. Yellow is the target of 1%, red the alert at 5%. Look at errors by endpoint, then at the database and the ticker service.")
                 .query("5xx", r#"(sum(rate(http_requests_total{@, status=~"5.."}[$__rate_interval])) or vector(0)) / sum(rate(http_requests_total{@}[$__rate_interval]))"#)
+                .over_a_minute()
                 .limits(0.01, 0.05)
                 .range(0.0, 1.0)
                 .alert("HighAPIErrorRate")
@@ -68,7 +73,7 @@ fn overview() -> Row {
                 .details("Database and cache", "backend-db-cache"),
             stat("Request duration p99", unit::SECONDS)
                 .says("99 of 100 requests are faster. Yellow is the objective of 1 s, red the alert at 5 s; the histogram ends at 10 s.")
-                .query("p99", query::quantile(0.99, "http_request_duration_seconds", &[]))
+                .p99("http_request_duration_seconds")
                 .limits(1.0, 5.0)
                 .alert("CriticalAPILatency")
                 .details("Database and cache", "backend-db-cache"),
@@ -76,25 +81,38 @@ fn overview() -> Row {
                 .says("Requests under way. It rises with latency before it rises with load: look at the slowest endpoint.")
                 .level("http_active_requests", &[])
                 .limits(50.0, 80.0)
+                .details("Database and cache", "backend-db-cache")
                 .alert("HighAPILatency"),
-            stat("Active WebSocket connections", unit::NUMBER)
-                .says("WebSockets open now. The alert at 100 is a warning of capacity.")
-                .level("websocket_connections_active", &[])
-                .limits(80.0, 100.0)
-                .alert("WebSocketConnectionsHigh"),
-            stat("Active users (15m)", unit::NUMBER)
-                .says("Distinct users of the last 15 minutes. Each replica knows its own users: over replicas it is the largest number, not the sum. 0 in market hours means that nobody gets in.")
-                .query("users", r#"max(active_users{@, time_window="15m"})"#)
-                .alert("NoActiveUsers")
-                .details("Users", "backend-trading"),
+            timeseries("Request rate", unit::REQUESTS)
+                .says("Finished requests by the class of their status. A drop without a deployment is an outage in front of the service; 499 (the client went away) is in 4xx.")
+                .query("{{class}}", r#"sum by (class) (label_replace(rate(http_requests_total{@}[$__rate_interval]), "class", "${1}xx", "status", "(.).."))"#)
+                .stacked()
+                .colour("1xx", "blue")
+                .colour("2xx", "green")
+                .colour("3xx", "purple")
+                .colour("4xx", "yellow")
+                .colour("5xx", "red")
+                .size(12, 10),
             gauge("Database pool status")
-                .says("Connections in use among the configured maximum, by instance. At 1 requests wait for a connection.")
+                .says("Connections in use among the configured maximum, by instance. At 1 requests wait for a connection. It moves between two scrapes: a full pool can show as empty.")
                 .query("{{instance}}", r#"sum by (instance) (database_pool_connections{@, state="active"}) / sum by (instance) (database_pool_connections{@, state="total"})"#)
                 .limits(0.75, 0.95)
                 .alert("HighDatabasePoolUtilization")
                 .alert("DatabasePoolExhausted")
                 .details("Database and cache", "backend-db-cache")
-                .size(8, 6),
+                .size(4, 5),
+            stat("Active WebSocket connections", unit::NUMBER)
+                .says("WebSockets open now. The alert at 100 is a warning of capacity.")
+                .level("websocket_connections_active", &[])
+                .limits(80.0, 100.0)
+                .alert("WebSocketConnectionsHigh")
+                .size(4, 5),
+            stat("Active users (15m)", unit::NUMBER)
+                .says("Distinct users of the last 15 minutes. Each replica knows its own users: over replicas it is the largest number, not the sum. 0 in market hours means that nobody gets in.")
+                .query("users", r#"max(active_users{@, time_window="15m"})"#)
+                .alert("NoActiveUsers")
+                .details("Users", "backend-trading")
+                .size(4, 5),
             states("Circuit breaker state")
                 .says("The breaker of the ticker service, by instance. Open: calls are refused without being sent, margins are estimates. Half-open: a probe is on its way.")
                 .query("{{instance}}", "max by (instance) (ticker_service_circuit_breaker_state{@})")
@@ -103,7 +121,7 @@ fn overview() -> Row {
                 .state("2", "half-open", "yellow")
                 .alert("CircuitBreakerOpen")
                 .details("Ticker service", "backend-trading")
-                .size(16, 6),
+                .size(12, 5),
         ],
     )
 }
@@ -111,6 +129,7 @@ fn overview() -> Row {
 fn latency() -> Row {
     row(
         "API latency",
+        "HighAPILatency",
         [
             timeseries("Request duration by endpoint (p95)", unit::SECONDS)
                 .says("The slow endpoint is the one to look at first. Its points are exemplars: traces of single requests.")
@@ -120,7 +139,7 @@ fn latency() -> Row {
             heatmap("Request duration heatmap", "http_request_duration_seconds")
                 .says("How many requests took how long. Two bands are two kinds of requests; one that widens is a resource that runs short."),
             timeseries("Time to first byte by endpoint (p95)", unit::SECONDS)
-                .says("Until the head of the answer. What the whole request takes beyond that is the body, or a client that reads slowly.")
+                .says("Time to the response headers. What the whole request takes beyond that is the body, or a client that reads slowly.")
                 .p95("http_time_to_first_byte_seconds", &["endpoint"]),
         ],
     )
@@ -129,29 +148,27 @@ fn latency() -> Row {
 fn errors() -> Row {
     row(
         "Errors and cancellations",
+        "HighAPIErrorRate",
         [
             timeseries("Errors by endpoint", unit::REQUESTS)
                 .says("Answers of 5xx. One endpoint: its code or its data. All: a dependency.")
-                .query("{{endpoint}} {{status}}", r#"sum by (endpoint, status) (rate(http_requests_total{@, status=~"5.."}[$__rate_interval]))"#)
-                .alert("HighAPIErrorRate"),
+                .query("{{endpoint}}", r#"sum by (endpoint) (rate(http_requests_total{@, status=~"5.."}[$__rate_interval]))"#)
+                .stacked(),
             timeseries("Cancelled requests by endpoint", unit::REQUESTS)
                 .says("Clients that went away before the end of the answer. Many at once: they ran into a timeout of their own, so look at latency.")
                 .rate("http_requests_cancelled_total", &["endpoint"]),
             timeseries("Application errors by type", unit::EVENTS)
                 .says("Errors that the code reports, by type and severity. The type is the same as in the log.")
                 .rate("application_errors_total", &["error_type", "severity"]),
-            timeseries("Panics", unit::EVENTS)
-                .says("Requests that panicked. None is normal: each is a bug, with a line in the log.")
+            timeseries("Panics in requests", unit::EVENTS)
+                .says("Requests that panicked. Zero is normal: each is a bug, with a line in the log.")
                 .rate("http_panics_total", &["endpoint"]),
             timeseries("Unhandled exceptions", unit::EVENTS)
-                .says("Panics of the whole process and errors that reached the top of a task. None is normal.")
+                .says("Panics anywhere in the process, and errors that reached the top of a task. Zero is normal.")
                 .rate("unhandled_exceptions_total", &["exception_type"]),
             timeseries("Log events by level", unit::EVENTS)
                 .says("What the service logs, whether it is collected or not.")
-                .rate("log_events_total", &["level"])
-                .colour("error", "red")
-                .colour("warn", "yellow")
-                .colour("info", "green"),
+                .rate("log_events_total", &["level"]),
         ],
     )
 }
@@ -159,13 +176,15 @@ fn errors() -> Row {
 fn details() -> Row {
     row(
         "HTTP details",
+        "HighAPILatency",
         [
             bars("Requests by endpoint (top 10)", unit::REQUESTS)
                 .says("The busiest endpoints over the whole range.")
                 .query("{{endpoint}}", "topk(10, sum by (endpoint) (rate(http_requests_total{@}[$__range])))"),
             pie("HTTP status code distribution")
                 .says("Answers by status over the whole range. 404 and 401 are mostly clients; 429 is the rate limit, 499 a client that went away.")
-                .query("{{status}}", "sum by (status) (increase(http_requests_total{@}[$__range]))"),
+                .query("{{status}}", "sum by (status) (increase(http_requests_total{@}[$__range]))")
+                .outcomes(),
             bars("Requests by method", unit::REQUESTS)
                 .says("`OTHER` is a method that HTTP does not define: a scanner, mostly.")
                 .rate("http_requests_total", &["method"]),
@@ -185,6 +204,7 @@ fn details() -> Row {
 fn upstreams() -> Row {
     row(
         "Requests to other services",
+        "TickerServiceHighLatency",
         [
             timeseries("Outgoing requests", unit::REQUESTS)
                 .says("Requests by upstream and status; `error` is one without an answer.")
@@ -202,9 +222,10 @@ fn upstreams() -> Row {
 fn websockets() -> Row {
     row(
         "WebSocket",
+        "WebSocketConnectionsHigh",
         [
             timeseries("WebSocket connections by endpoint", unit::NUMBER)
-                .says("Open connections. A saw is a client that reconnects in a loop.")
+                .says("Open connections. A sawtooth is a client that reconnects in a loop.")
                 .level("websocket_connections_active", &["endpoint"])
                 .limit(100.0)
                 .alert("WebSocketConnectionsHigh"),
@@ -253,19 +274,15 @@ fn websockets() -> Row {
 fn security() -> Row {
     row(
         "Security",
+        "HighAuthenticationFailureRate",
         [
             timeseries("Authentication attempts", unit::EVENTS)
-                .says("Log-ins. The alert is at a tenth that fails: someone guesses, or a client has an old password.")
+                .says("Log-ins. The alert fires when a tenth fail: someone guesses, or a client has an old password.")
                 .rate("auth_attempts_total", &["status"])
-                .colour("success", "green")
-                .colour("failed", "red")
                 .alert("HighAuthenticationFailureRate"),
             timeseries("JWT validation rate", unit::EVENTS)
                 .says("`expired` is normal at a low level. `invalid` is a key that was changed, or a forger.")
-                .rate("jwt_validations_total", &["status"])
-                .colour("valid", "green")
-                .colour("expired", "yellow")
-                .colour("invalid", "red"),
+                .rate("jwt_validations_total", &["status"]),
             timeseries("Active sessions", unit::NUMBER)
                 .says("Sessions that have neither ended nor expired.")
                 .level("active_sessions", &[]),
@@ -275,12 +292,9 @@ fn security() -> Row {
                 .rate("sessions_ended_total", &["reason"]),
             timeseries("API key validations", unit::EVENTS)
                 .says("Programs that come with a key.")
-                .rate("api_key_validations_total", &["status"])
-                .colour("valid", "green")
-                .colour("expired", "yellow")
-                .colour("invalid", "red"),
+                .rate("api_key_validations_total", &["status"]),
             timeseries("Authorization denials", unit::EVENTS)
-                .says("Who is known, but may not. `account_mismatch`: someone asks for another's account.")
+                .says("Authenticated, but not allowed. `account_mismatch`: someone asks for another's account.")
                 .rate("authorization_denials_total", &["reason"]),
             timeseries("Account lockouts", unit::EVENTS)
                 .says("Accounts locked after too many wrong passwords.")
@@ -299,6 +313,7 @@ fn security() -> Row {
 fn limits() -> Row {
     row(
         "Rate limits",
+        "HighRateLimitViolations",
         [
             timeseries("Rate limit violations", unit::EVENTS)
                 .says("Requests over the limit, by endpoint. The alert is at 5 a second: one client in a loop, or a limit that is too low.")
@@ -307,9 +322,7 @@ fn limits() -> Row {
                 .alert("HighRateLimitViolations"),
             timeseries("Rate limit decisions", unit::REQUESTS)
                 .says("All requests that a limit was asked for.")
-                .rate("rate_limit_requests_total", &["decision"])
-                .colour("allowed", "green")
-                .colour("limited", "red"),
+                .rate("rate_limit_requests_total", &["decision"]),
             timeseries("Rate limit usage", unit::PERCENT)
                 .says("How near the busiest client is to the limit of an endpoint.")
                 .query("{{endpoint}}", "max by (endpoint) (rate_limit_current_usage{@})")
@@ -321,21 +334,24 @@ fn limits() -> Row {
 fn process() -> Row {
     row(
         "Process and runtime",
+        "BackendServiceDown",
         [
             table("Versions")
-                .says("What runs where. Two versions for long: a deployment that got stuck.")
+                .says("What runs where. Two versions for a long time: a deployment that got stuck.")
                 .query("", "max by (instance, version, component) (backend_service_info{@})")
                 .columns(&[("instance", "Instance"), ("component", "Component"), ("version", "Version")]),
             timeseries("Uptime", unit::SECONDS)
-                .says("Since the start of the process. A saw is a process that crashes.")
+                .says("Since the start of the process. A sawtooth is a process that crashes.")
                 .query("{{instance}}", "time() - max by (instance) (process_start_time_seconds{@})"),
             timeseries("CPU", unit::NUMBER)
                 .says("Cores in use, by instance.")
                 .rate("process_cpu_seconds_total", &["instance"]),
             timeseries("Memory", unit::BYTES)
-                .says("Resident memory is what counts; virtual memory is only reserved.")
-                .query("resident {{instance}}", "max by (instance) (process_resident_memory_bytes{@})")
-                .query("virtual {{instance}}", "max by (instance) (process_virtual_memory_bytes{@})"),
+                .says("Resident memory. One that only rises is a leak.")
+                .query("{{instance}}", "max by (instance) (process_resident_memory_bytes{@})"),
+            timeseries("Virtual memory", unit::BYTES)
+                .says("Reserved addresses, most of them without memory behind. It matters where a limit is set on it.")
+                .query("{{instance}}", "max by (instance) (process_virtual_memory_bytes{@})"),
             timeseries("File descriptors", unit::RATIO)
                 .says("Open ones among those allowed. At 1 no connection is accepted any more.")
                 .query("{{instance}}", "max by (instance) (process_open_fds{@}) / max by (instance) (process_max_fds{@})")
@@ -343,7 +359,7 @@ fn process() -> Row {
                 .range(0.0, 1.0),
             timeseries("Threads", unit::NUMBER)
                 .says("Threads of the process, and the workers of the runtime among them.")
-                .level("process_threads", &["instance"])
+                .query("threads {{instance}}", "sum by (instance) (process_threads{@})")
                 .query("workers {{instance}}", "sum by (instance) (tokio_workers{@})"),
             timeseries("Runtime load", unit::RATIO)
                 .says("Time for which the runtime's workers are busy. At 1 every task waits: something computes or blocks on a worker.")
@@ -362,6 +378,7 @@ fn process() -> Row {
 fn metrics() -> Row {
     row(
         "Metrics themselves",
+        "BackendServiceDown",
         [
             bars("Series by family (top 10)", unit::NUMBER)
                 .says("Series of the largest families of one instance. What grows without end has a label that should not be one.")

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::{
     layout::{Place, pack},
     panel::{Panel, prometheus},
-    query,
 };
 
 /// The version that is highest in classic JSON; newer ones of Grafana migrate it.
@@ -43,8 +42,13 @@ pub(crate) struct Row {
     panels: Vec<Panel>,
 }
 
-pub(crate) fn row(title: &'static str, panels: impl IntoIterator<Item = Panel>) -> Row {
-    Row { title, panels: panels.into_iter().collect() }
+/// A row; its panels lead to the runbook of `alert` unless they have one of their own.
+pub(crate) fn row(
+    title: &'static str,
+    alert: &'static str,
+    panels: impl IntoIterator<Item = Panel>,
+) -> Row {
+    Row { title, panels: panels.into_iter().map(|panel| panel.or_alert(alert)).collect() }
 }
 
 impl Dashboard {
@@ -148,7 +152,7 @@ impl Dashboard {
 
 /// A panel on the grid, with its number.
 fn placed(((panel, Place { x, y, size }), id): ((&Panel, Place), u32)) -> Value {
-    let mut value = panel.to_json();
+    let mut value = panel.to_json(size);
     value["id"] = id.into();
     value["gridPos"] = json!({"h": size.height, "w": size.width, "x": x, "y": y});
     value
@@ -191,37 +195,40 @@ fn values_of(name: &str, label: &str, query: &str) -> Value {
     })
 }
 
-fn annotations() -> [Value; 3] {
-    [
-        annotation(
-            "Alerts",
-            "red",
-            r#"ALERTS{alertstate="firing", job=~"$job"}"#,
-            "{{alertname}}",
-            "{{severity}} {{instance}} {{slo}}",
-        ),
-        annotation(
-            "Restarts",
-            "orange",
-            r#"changes(process_start_time_seconds{job=~"$job"}[$__rate_interval]) > 0"#,
-            "Restart",
-            "{{instance}}",
-        ),
-        annotation(
-            "Deployments",
-            "blue",
-            r#"count by (version) (backend_service_info{job=~"$job"}) unless count by (version) (backend_service_info{job=~"$job"} offset 1m)"#,
-            "Deployment",
-            "version {{version}}",
-        ),
-    ]
+fn annotations() -> [Value; 4] {
+    let alerts = |severity: &str| {
+        format!(
+            r#"max by (alertname, job, instance, slo) (ALERTS{{alertstate="firing", severity="{severity}", job=~"$job"}})"#
+        )
+    };
+    let named = ("{{alertname}}", "{{instance}} {{slo}}");
+    let critical = annotation("Alerts", "red", &alerts("critical"), named);
+    let mut warnings = annotation("Warnings", "yellow", &alerts("warning"), named);
+    // For who wants them: all at once hide the graphs.
+    warnings["enable"] = false.into();
+    let mut restarts = annotation(
+        "Restarts",
+        "orange",
+        r#"process_start_time_seconds{job=~"$job"} * 1000"#,
+        ("Restart", "{{instance}}"),
+    );
+    // The moment is the value: a restart is seen however long the process was away.
+    restarts["useValueForTime"] = true.into();
+    let deployments = annotation(
+        "Deployments",
+        "blue",
+        // A version that was away for less than an hour is not new.
+        r#"count by (version) (backend_service_info{job=~"$job"}) unless count by (version) (last_over_time(backend_service_info{job=~"$job"}[1h] offset 1m))"#,
+        ("Deployment", "version {{version}}"),
+    );
+    [critical, warnings, restarts, deployments]
 }
 
-fn annotation(name: &str, colour: &str, query: &str, title: &str, text: &str) -> Value {
+fn annotation(name: &str, colour: &str, query: &str, (title, text): (&str, &str)) -> Value {
     json!({
         "datasource": prometheus(),
         "enable": true,
-        "expr": query::expand(query),
+        "expr": query,
         "hide": false,
         "iconColor": colour,
         "name": name,

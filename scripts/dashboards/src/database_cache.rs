@@ -3,7 +3,6 @@
 use crate::{
     dashboard::{Dashboard, Row, Scope, row},
     panel::{Panel, heatmap, stat, timeseries, unit},
-    query,
 };
 
 pub(crate) fn dashboard() -> Dashboard {
@@ -17,62 +16,72 @@ pub(crate) fn dashboard() -> Dashboard {
         from: "now-15m",
         logs: false,
         scope: Scope::Instance,
-        rows: vec![database(), queries(), pool(), cache(), redis()],
+        rows: vec![database(), pool(), queries(), cache(), redis()],
     }
 }
 
 fn database() -> Row {
     row(
         "Database overview",
+        "ElevatedDatabaseLatency",
         [
             timeseries("Query rate", unit::QUERIES)
-                .says("Queries by their end. `cancelled`: whoever asked had gone before the answer.")
+                .says("Queries by outcome. `cancelled`: whoever asked had gone before the answer.")
                 .rate("database_queries_total", &["status"])
                 .stacked()
-                .colour("success", "green")
-                .colour("error", "red")
-                .colour("cancelled", "yellow")
-                .size(12, 8),
+                .size(12, 6),
+            stat("Pool acquire timeouts", unit::EVENTS)
+                .says("Requests that waited in vain for a connection. The alert is at 1 a second per instance.")
+                .rate("database_pool_acquire_timeouts_total", &[])
+                .limits(0.1, 1.0)
+                .alert("DatabaseAcquireTimeouts")
+                .details("Objectives", "backend-slo"),
+            stat("Pool acquire duration p95", unit::SECONDS)
+                .says("How long a request waits for a connection. Microseconds while one is idle.")
+                .p95("database_pool_acquire_duration_seconds", &[])
+                .limits(0.01, 0.05)
+                .alert("DatabaseAcquireTimeouts")
+                .details("Objectives", "backend-slo"),
+            stat("Pool in use", unit::RATIO)
+                .says("Connections in use among the configured maximum, of the fullest instance in the last minute.")
+                .query("in use", r#"max(sum by (instance) (max_over_time(database_pool_connections{@, state="active"}[1m])) / sum by (instance) (database_pool_connections{@, state="total"}))"#)
+                .limits(0.75, 0.95)
+                .range(0.0, 1.0)
+                .alert("DatabasePoolExhausted")
+                .alert("HighDatabasePoolUtilization")
+                .details("Objectives", "backend-slo"),
             stat("Query duration p95", unit::SECONDS)
-                .says("19 of 20 queries are faster. Yellow is the objective of 100 ms, red the alert at 500 ms.")
+                .says("19 of 20 queries are faster. Yellow is the objective of 100 ms, red the alert at 500 ms. The wait for a connection is not in it.")
                 .p95("database_query_duration_seconds", &[])
                 .limits(0.1, 0.5)
                 .alert("ElevatedDatabaseLatency")
                 .details("Objectives", "backend-slo"),
             stat("Query duration p99", unit::SECONDS)
                 .says("99 of 100 queries are faster; the histogram ends at 5 s.")
-                .query("p99", query::quantile(0.99, "database_query_duration_seconds", &[]))
+                .p99("database_query_duration_seconds")
                 .limits(0.25, 1.0)
-                .alert("ElevatedDatabaseLatency"),
+                .details("Objectives", "backend-slo"),
             stat("Database errors/sec", unit::EVENTS)
-                .says("Failed queries and connections. By type below.")
+                .says("Failed queries and connections. A request that got no connection is a timeout of the pool, and not in it.")
                 .rate("database_errors_total", &[])
                 .limits(1.0, 5.0)
-                .alert("HighAPIErrorRate"),
+                .alert("HighAPIErrorRate")
+                .details("API errors", "backend-api"),
+            // Below the first one, as the panels go from the top left.
+            hit_rate().size(12, 6),
             stat("Pool active connections", unit::NUMBER)
-                .says("In use now. How many there may be is in the panel of pool utilisation.")
-                .query("active", r#"sum(database_pool_connections{@, state="active"})"#),
+                .says("In use now, of all instances.")
+                .query("active", r#"sum(database_pool_connections{@, state="active"})"#)
+                .details("Objectives", "backend-slo"),
             stat("Pool idle connections", unit::NUMBER)
-                .says("Open and free. None for long: the pool is at its limit.")
-                .query("idle", r#"sum(database_pool_connections{@, state="idle"})"#),
-            stat("Pool acquire timeouts", unit::EVENTS)
-                .says("Requests that waited in vain for a connection. The alert is at 1 a second of an instance.")
-                .rate("database_pool_acquire_timeouts_total", &[])
-                .limits(0.1, 1.0)
-                .alert("DatabaseAcquireTimeouts"),
-            stat("Pool acquire duration p95", unit::SECONDS)
-                .says("How long a request waits for a connection. Microseconds while one is idle.")
-                .p95("database_pool_acquire_duration_seconds", &[])
-                .limits(0.01, 0.05)
-                .alert("DatabaseAcquireTimeouts")
-                .size(6, 6),
+                .says("Open and free. None for a long time: the pool is at its limit.")
+                .query("idle", r#"sum(database_pool_connections{@, state="idle"})"#)
+                .details("Objectives", "backend-slo"),
             stat("Transaction duration p95", unit::SECONDS)
                 .says("From begin to commit or rollback. A transaction holds a connection all the while.")
                 .p95("database_transaction_duration_seconds", &[])
                 .limits(0.1, 0.5)
-                .alert("ElevatedDatabaseLatency")
-                .size(6, 6),
-            hit_rate().size(12, 6),
+                .details("Objectives", "backend-slo"),
         ],
     )
 }
@@ -80,6 +89,7 @@ fn database() -> Row {
 fn queries() -> Row {
     row(
         "Query analysis",
+        "ElevatedDatabaseLatency",
         [
             timeseries("Queries by type", unit::QUERIES)
                 .says("What the database is asked for.")
@@ -112,6 +122,7 @@ fn queries() -> Row {
 fn pool() -> Row {
     row(
         "Pool",
+        "DatabaseAcquireTimeouts",
         [
             timeseries("Connection pool health", unit::NUMBER)
                 .says("Active and idle connections of all instances, under the configured maximum.")
@@ -128,8 +139,6 @@ fn pool() -> Row {
             timeseries("Pool acquires", unit::OPERATIONS)
                 .says("Who asked for a connection, and how it ended. The objective is one timeout in 1,000.")
                 .rate("database_pool_acquires_total", &["status"])
-                .colour("success", "green")
-                .colour("timeout", "red")
                 .alert("DatabaseAcquireTimeouts"),
             timeseries("Pending acquires", unit::NUMBER)
                 .says("Requests that wait for a connection now.")
@@ -141,9 +150,10 @@ fn pool() -> Row {
 fn cache() -> Row {
     row(
         "Cache",
+        "LowCacheHitRate",
         [
             timeseries("Cache operations/sec", unit::OPERATIONS)
-                .says("By operation and end. A read that misses memory and finds the value in Redis is a miss and a hit.")
+                .says("By operation and outcome. A read that misses memory and finds the value in Redis is a miss and a hit.")
                 .rate("cache_operations_total", &["operation", "status"]),
             timeseries("Cache entries by layer", unit::NUMBER)
                 .says("Values kept. Redis is shared by the instances, so its number is theirs alike.")
@@ -173,6 +183,7 @@ fn cache() -> Row {
 fn redis() -> Row {
     row(
         "Redis",
+        "RedisConnectionFailure",
         [
             timeseries("Redis command duration (p95)", unit::SECONDS)
                 .says("By command. One slow command holds up all others of the same Redis.")
@@ -184,7 +195,7 @@ fn redis() -> Row {
                 .limit(1.0)
                 .alert("RedisConnectionFailure"),
             timeseries("Redis commands", unit::OPERATIONS)
-                .says("By command and end.")
+                .says("By command and outcome. `dbsize` is the backend counting its entries.")
                 .rate("redis_commands_total", &["command", "status"]),
             timeseries("Redis reconnects", unit::EVENTS)
                 .says("Connections that were made anew after one was lost.")
@@ -209,6 +220,7 @@ fn hit_rate() -> Panel {
     };
     timeseries("Cache hit rate (L1/L2)", unit::RATIO)
         .says("Reads that found a value, in memory and in Redis. The lines are the alert at 70% and the target of 80% for Redis; memory's is 90%.")
+        .over_a_minute()
         .query("L1 memory", share("l1_memory"))
         .query("L2 redis", share("l2_redis"))
         .at_least(0.7, 0.8)

@@ -46,7 +46,7 @@ fn sizes(panels: &[Panel]) -> Vec<Size> {
             (_, true) => COLUMNS / 2,
             (_, false) => COLUMNS / 3,
         };
-        Size { width, height: 8 }
+        Size { width, height: 9 }
     };
     panels.iter().map(|panel| panel.size.unwrap_or_else(&mut next)).collect()
 }

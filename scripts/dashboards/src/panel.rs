@@ -20,6 +20,19 @@ pub(crate) mod unit {
     pub(crate) const SECONDS: &str = "s";
 }
 
+/// Labels whose values are outcomes.
+const OUTCOMES: &[&str] = &["decision", "level", "outcome", "status"];
+
+/// The ends of names and their colours.
+const COLOURS: [(&str, &str); 3] = [
+    (r"/(^| )(success|passed|valid|accepted|allowed|committed|info|2..)$/", "green"),
+    (r"/(^| )(cancelled|expired|fallback|warn|4..)$/", "yellow"),
+    (r"/(^| )(error|failed|rejected|timeout|invalid|limited|rolled_back|5..)$/", "red"),
+];
+
+/// From this width on a legend stands beside the graph.
+const WIDE: u32 = 12;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) width: u32,
@@ -73,7 +86,12 @@ pub(crate) struct Panel {
     limits: Vec<Limit>,
     min: Option<f64>,
     max: Option<f64>,
+    /// The shortest time between two points.
+    interval: Option<&'static str>,
     stacked: bool,
+    logarithmic: bool,
+    decimals: Option<u8>,
+    no_value: Option<&'static str>,
     mappings: Vec<Value>,
     overrides: Vec<Value>,
     transformations: Vec<Value>,
@@ -83,12 +101,12 @@ pub(crate) struct Panel {
 
 /// Lines over time.
 pub(crate) fn timeseries(title: &'static str, unit: &'static str) -> Panel {
-    Panel::new(Kind::TimeSeries, title, unit)
+    Panel::new(Kind::TimeSeries, title, unit).min(0.0)
 }
 
-/// One number, with its course behind it.
+/// One number, of now: a range would go on to show the last one of a service that is down.
 pub(crate) fn stat(title: &'static str, unit: &'static str) -> Panel {
-    Panel::new(Kind::Stat, title, unit).size(4, 4)
+    Panel::new(Kind::Stat, title, unit).size(4, 4).instant()
 }
 
 /// A share of a whole.
@@ -98,7 +116,7 @@ pub(crate) fn gauge(title: &'static str) -> Panel {
 
 /// The largest values at the end of the range.
 pub(crate) fn bars(title: &'static str, unit: &'static str) -> Panel {
-    Panel::new(Kind::Bars, title, unit).instant()
+    Panel::new(Kind::Bars, title, unit).min(0.0).instant()
 }
 
 /// The shares of a total over the range.
@@ -141,7 +159,11 @@ impl Panel {
             limits: Vec::new(),
             min: None,
             max: None,
+            interval: None,
             stacked: false,
+            logarithmic: false,
+            decimals: None,
+            no_value: None,
             mappings: Vec::new(),
             overrides: Vec::new(),
             transformations: Vec::new(),
@@ -167,9 +189,19 @@ impl Panel {
         self
     }
 
-    /// Events per second of a counter, by labels.
+    /// Events per second of a counter, by labels. Those of a label that tells good from bad have its colours.
     pub(crate) fn rate(self, counter: &str, by: &[&str]) -> Self {
-        self.query(&legend(by), query::rate(counter, by))
+        let is_outcome = by.iter().any(|label| OUTCOMES.contains(label));
+        let panel = if is_outcome { self.outcomes() } else { self };
+        panel.query(&legend(by), query::rate(counter, by))
+    }
+
+    /// Series whose names end in a good or bad outcome have its colour.
+    pub(crate) fn outcomes(self) -> Self {
+        COLOURS.iter().fold(self, |panel, (pattern, colour)| {
+            let matcher = json!({"id": "byRegexp", "options": pattern});
+            panel.property(&matcher, "color", &json!({"mode": "fixed", "fixedColor": colour}))
+        })
     }
 
     /// The sum of a gauge, by labels.
@@ -180,14 +212,23 @@ impl Panel {
     /// The 95th percentile of a histogram, by labels.
     pub(crate) fn p95(self, histogram: &str, by: &[&str]) -> Self {
         let name = if by.is_empty() { "p95".to_owned() } else { legend(by) };
-        self.query(&name, query::quantile(0.95, histogram, by))
+        self.query(&name, query::quantile(0.95, histogram, by)).over_a_minute()
+    }
+
+    /// The 99th percentile of a histogram.
+    pub(crate) fn p99(self, histogram: &str) -> Self {
+        self.query("p99", query::quantile(0.99, histogram, &[])).over_a_minute()
     }
 
     /// The median, the 95th and the 99th percentile of a histogram.
     pub(crate) fn quantiles(self, histogram: &str) -> Self {
-        [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")]
-            .iter()
-            .fold(self, |panel, (at, name)| panel.query(name, query::quantile(*at, histogram, &[])))
+        self.query("p50", query::quantile(0.5, histogram, &[])).p95(histogram, &[]).p99(histogram)
+    }
+
+    /// Rates of a minute at least: a ratio or a quantile of a handful of events is noise.
+    pub(crate) fn over_a_minute(mut self) -> Self {
+        self.interval = Some("1m");
+        self
     }
 
     /// Yellow from `warning` on, red from `critical` on.
@@ -218,9 +259,30 @@ impl Panel {
         self
     }
 
-    pub(crate) fn range(mut self, min: f64, max: f64) -> Self {
+    pub(crate) fn range(self, min: f64, max: f64) -> Self {
+        self.min(min).max(max)
+    }
+
+    pub(crate) fn min(mut self, min: f64) -> Self {
         self.min = Some(min);
-        self.max(max)
+        self
+    }
+
+    /// Values may be below zero.
+    pub(crate) fn signed(mut self) -> Self {
+        self.min = None;
+        self
+    }
+
+    /// Small values can be told apart beside large ones.
+    pub(crate) fn logarithmic(mut self) -> Self {
+        self.logarithmic = true;
+        self
+    }
+
+    pub(crate) fn decimals(mut self, decimals: u8) -> Self {
+        self.decimals = Some(decimals);
+        self
     }
 
     pub(crate) fn max(mut self, max: f64) -> Self {
@@ -239,6 +301,21 @@ impl Panel {
         self
     }
 
+    /// Links to this runbook if there is none of its own.
+    pub(crate) fn or_alert(mut self, alert: &'static str) -> Self {
+        if self.runbooks.is_empty() {
+            self.runbooks.push(alert);
+        }
+        self
+    }
+
+    /// The colour of the series with this name from a value on.
+    pub(crate) fn series_limit(self, series: &str, value: f64, colour: &str) -> Self {
+        let steps = json!([{"color": "green", "value": null}, {"color": colour, "value": value}]);
+        let thresholds = json!({"mode": "absolute", "steps": steps});
+        self.property(&json!({"id": "byName", "options": series}), "thresholds", &thresholds)
+    }
+
     /// Links to the dashboard that shows more.
     pub(crate) fn details(mut self, title: &'static str, uid: &'static str) -> Self {
         self.details.push((title, uid));
@@ -252,7 +329,8 @@ impl Panel {
     }
 
     /// Draws series whose name matches below the axis.
-    pub(crate) fn below(self, pattern: &str) -> Self {
+    pub(crate) fn below(mut self, pattern: &str) -> Self {
+        self.min = None;
         let matcher = json!({"id": "byRegexp", "options": pattern});
         self.property(&matcher, "custom.transform", &json!("negative-Y"))
     }
@@ -299,6 +377,17 @@ impl Panel {
         self.property(&json!({"id": "byName", "options": column}), "links", &links)
     }
 
+    /// The unit of a column.
+    pub(crate) fn column_unit(self, column: &str, unit: &str) -> Self {
+        self.property(&json!({"id": "byName", "options": column}), "unit", &json!(unit))
+    }
+
+    /// What is shown where there is nothing to show.
+    pub(crate) fn nothing(mut self, text: &'static str) -> Self {
+        self.no_value = Some(text);
+        self
+    }
+
     fn property(mut self, matcher: &Value, id: &str, value: &Value) -> Self {
         let property = json!({"id": id, "value": value});
         match self.overrides.iter_mut().find(|one| one["matcher"] == *matcher) {
@@ -313,20 +402,23 @@ impl Panel {
         self
     }
 
-    /// The panel, but for its number and place.
-    pub(crate) fn to_json(&self) -> Value {
+    /// The panel in this size, but for its number and place.
+    pub(crate) fn to_json(&self, size: Size) -> Value {
         let mut panel = json!({
             "datasource": self.datasource(),
             "description": self.description,
             "fieldConfig": {"defaults": self.defaults(), "overrides": self.overrides},
             "links": self.runbooks.iter().map(|alert| runbook(alert)).collect::<Vec<_>>(),
-            "options": self.options(),
+            "options": self.options(size),
             "targets": self.targets.iter().zip('A'..).map(|target| self.target(target)).collect::<Vec<_>>(),
             "title": self.title,
             "type": self.kind.plugin(),
         });
         if !self.transformations.is_empty() {
             panel["transformations"] = self.transformations.clone().into();
+        }
+        if let Some(interval) = self.interval {
+            panel["interval"] = interval.into();
         }
         if self.kind == Kind::Heatmap {
             // A bucket for each pixel is more than one can see.
@@ -389,6 +481,12 @@ impl Panel {
         if let Some(max) = self.max {
             defaults["max"] = max.into();
         }
+        if let Some(decimals) = self.decimals {
+            defaults["decimals"] = decimals.into();
+        }
+        if let Some(text) = self.no_value {
+            defaults["noValue"] = text.into();
+        }
         if !self.details.is_empty() {
             let link = |(title, uid): &(&str, &str)| {
                 json!({
@@ -405,6 +503,7 @@ impl Panel {
     fn colours(&self) -> &'static str {
         match self.kind {
             Kind::Stat | Kind::Gauge | Kind::States => "thresholds",
+            Kind::Bars if !self.limits.is_empty() => "thresholds",
             Kind::Bars => "continuous-BlPu",
             _ => "palette-classic",
         }
@@ -414,9 +513,15 @@ impl Panel {
         match self.kind {
             Kind::TimeSeries => json!({
                 "drawStyle": "line",
-                "fillOpacity": if self.stacked { 30 } else { 10 },
-                "lineWidth": 1,
-                "showPoints": "never",
+                "fillOpacity": if self.stacked { 60 } else { 10 },
+                // The line of an empty series would lie on those below it.
+                "lineWidth": i32::from(!self.stacked),
+                "scaleDistribution": if self.logarithmic {
+                    json!({"linearThreshold": 1, "log": 10, "type": "symlog"})
+                } else {
+                    json!({"type": "linear"})
+                },
+                "showPoints": "auto",
                 // A scrape that is missing is no gap; a restart is.
                 "spanNulls": 60_000,
                 "stacking": {"group": "A", "mode": if self.stacked { "normal" } else { "none" }},
@@ -428,7 +533,7 @@ impl Panel {
         }
     }
 
-    fn options(&self) -> Value {
+    fn options(&self, size: Size) -> Value {
         let last = json!({"calcs": ["lastNotNull"], "fields": "", "values": false});
         match self.kind {
             Kind::Bars => json!({
@@ -487,11 +592,11 @@ impl Panel {
             }),
             Kind::Stat => json!({
                 "colorMode": "value",
-                "graphMode": "area",
+                "graphMode": "none",
                 "justifyMode": "auto",
                 "orientation": "auto",
                 "reduceOptions": last,
-                "textMode": "value",
+                "textMode": if self.targets.len() == 1 { "value" } else { "value_and_name" },
                 "wideLayout": true,
             }),
             Kind::States => json!({
@@ -510,9 +615,9 @@ impl Panel {
             Kind::Table => json!({"cellHeight": "sm", "showHeader": true}),
             Kind::TimeSeries => json!({
                 "legend": {
-                    "calcs": ["mean", "max", "lastNotNull"],
+                    "calcs": ["max", "lastNotNull"],
                     "displayMode": "table",
-                    "placement": "bottom",
+                    "placement": if size.width < WIDE { "bottom" } else { "right" },
                     "showLegend": true,
                     "sortBy": "Max",
                     "sortDesc": true,

@@ -2,7 +2,7 @@
 
 use crate::{
     dashboard::{Dashboard, Row, Scope, row},
-    panel::{Panel, gauge, stat, table, timeseries, unit},
+    panel::{Panel, bars, stat, table, timeseries, unit},
 };
 
 pub(crate) fn dashboard() -> Dashboard {
@@ -23,72 +23,85 @@ pub(crate) fn dashboard() -> Dashboard {
 fn overview() -> Row {
     row(
         "SLO",
+        "SLOErrorBudgetBurn",
         [
-            gauge("Error budget remaining (30d)")
-                .says("What is left of the bad events that the objective allows in 30 days. Below 0 it is spent: stop risky deployments until it recovers.")
-                .query("{{slo}}", r#"1 - (avg_over_time(slo:sli_error:ratio_rate5m{job=~"$job", slo=~"$slo"}[30d]) / on (job, slo) slo:error_budget:ratio{job=~"$job", slo=~"$slo"})"#)
-                .at_least(0.0, 0.25)
-                .alert("SLOErrorBudgetBurn")
-                .size(24, 6),
-            timeseries("Burn rate", unit::NUMBER)
-                .says("How many times as fast as allowed the budget goes: at 1 it lasts 30 days. A page comes at 14.4 over an hour and at 6 over six hours, a ticket at 3 over a day and at 1 over three.")
-                .query("{{slo}}", r#"slo:current_burn_rate:ratio{job=~"$job", slo=~"$slo"}"#)
-                .steps(&[(1.0, "yellow"), (3.0, "orange"), (6.0, "red"), (14.4, "dark-red")])
-                .alert("SLOErrorBudgetBurn")
-                .size(16, 9),
             stat("Alerts firing", unit::NUMBER)
-                .says("By severity. Critical: act now. Warning: this week. Info: when you look.")
-                .query("{{severity}}", r#"count by (severity) (ALERTS{alertstate="firing", job=~"$job"}) or label_replace(vector(0), "severity", "none", "", "")"#)
-                .size(8, 9),
+                .says("Critical: act now. Warning: this week. Info: when you look.")
+                .query("critical", r#"count(ALERTS{alertstate="firing", severity="critical", job=~"$job"}) or vector(0)"#)
+                .query("warning", r#"count(ALERTS{alertstate="firing", severity="warning", job=~"$job"}) or vector(0)"#)
+                .query("info", r#"count(ALERTS{alertstate="firing", severity="info", job=~"$job"}) or vector(0)"#)
+                .series_limit("critical", 1.0, "red")
+                .series_limit("warning", 1.0, "yellow")
+                .details("Overview", "backend-api")
+                .size(6, 9),
             table("Firing alerts")
-                .says("What fires now, with its runbook's name. The alert's page in Alertmanager says since when.")
-                .query("", r#"sort_desc(ALERTS{alertstate="firing", job=~"$job"})"#)
+                .says("What fires now, and for how long. A name leads to its runbook.")
+                .query("", r#"sort_desc(time() - (ALERTS_FOR_STATE{job=~"$job"} and ignoring(alertstate) ALERTS{alertstate="firing", job=~"$job"}))"#)
                 .columns(&[
                     ("alertname", "Alert"),
                     ("severity", "Severity"),
-                    ("component", "Component"),
+                    ("Value", "For"),
                     ("slo", "Objective"),
                     ("instance", "Instance"),
                     ("endpoint", "Endpoint"),
                     ("worker_type", "Worker"),
+                    ("data_type", "Data"),
                 ])
                 .linked("Alert", "Runbook", "${runbooks}/${__value.raw}.md")
-                .size(12, 9),
+                .column_unit("For", unit::SECONDS)
+                .nothing("No alert is firing")
+                .size(18, 9),
+            bars("Error budget remaining (30d)", unit::RATIO)
+                .says("What is left of the bad events that the objective allows in 30 days. At 0 it is spent: stop risky deployments until it recovers. -100% is spent twice, or worse. Of a service that is younger than that, an hour of trouble weighs more.")
+                .query("{{slo}}", r#"sort(clamp_min(1 - (avg_over_time(slo:sli_error:ratio_rate5m{job=~"$job", slo=~"$slo"}[30d]) / on (job, slo) slo:error_budget:ratio{job=~"$job", slo=~"$slo"}), -1))"#)
+                .at_least(0.0, 0.25)
+                .range(-1.0, 1.0)
+                .decimals(1)
+                .alert("SLOErrorBudgetBurn")
+                .size(12, 10),
+            timeseries("Burn rate", unit::NUMBER)
+                .says("How many times as fast as allowed the budget goes, over 5 minutes: at 1 it lasts 30 days. A page comes at 14.4 over an hour and at 6 over six hours, a ticket at 3 over a day and at 1 over three.")
+                .query("{{slo}}", r#"slo:current_burn_rate:ratio{job=~"$job", slo=~"$slo"}"#)
+                .logarithmic()
+                .steps(&[(1.0, "yellow"), (3.0, "yellow"), (6.0, "orange"), (14.4, "red")])
+                .alert("SLOErrorBudgetBurn")
+                .size(12, 10),
             timeseries("Events by objective", unit::EVENTS)
                 .says("How much each objective is measured on. A ratio of a handful of events at night says little.")
                 .query("{{slo}}", r#"slo:events:rate5m{job=~"$job", slo=~"$slo"}"#)
-                .size(12, 9),
+                .logarithmic()
+                .size(24, 8),
         ],
     )
 }
 
-/// The good share of an hour, and the objective.
+/// The good share of an hour, above its objective.
 fn sli(title: &'static str, slo: &str, objective: f64) -> Panel {
     timeseries(title, unit::RATIO)
-        .query("good", format!(r#"1 - slo:sli_error:ratio_rate1h{{job=~"$job", slo="{slo}"}}"#))
-        .query("objective", format!(r#"slo:objective:ratio{{job=~"$job", slo="{slo}"}}"#))
-        .colour("objective", "red")
-        .dashed("objective")
-        .floor(objective)
+        .query("{{job}}", format!(r#"1 - slo:sli_error:ratio_rate1h{{job=~"$job", slo="{slo}"}}"#))
+        .signed()
         .max(1.0)
+        .decimals(3)
+        .floor(objective)
         .alert("SLOErrorBudgetBurn")
 }
 
 fn api() -> Row {
     row(
         "API",
+        "SLOErrorBudgetBurn",
         [
             sli("API latency: 95% within 500 ms", "api-latency-p95-500ms", 0.95)
-                .says("Requests answered within 500 ms, of an hour.")
+                .says("Requests answered within 500 ms, over the last hour.")
                 .alert("HighAPILatency"),
             sli("API latency: 99% within 1 s", "api-latency-p99-1s", 0.99)
-                .says("Requests answered within 1 s, of an hour.")
+                .says("Requests answered within 1 s, over the last hour.")
                 .alert("CriticalAPILatency"),
             sli("API availability: 99.9%", "api-availability", 0.999)
-                .says("Requests not answered with 5xx, of an hour.")
+                .says("Requests not answered with 5xx, over the last hour.")
                 .alert("API_SLA_Breach_Availability"),
             timeseries("API error rate: below 1%", unit::RATIO)
-                .says("Requests answered with 5xx, of five minutes. A level, looser than availability.")
+                .says("Requests answered with 5xx, over five minutes. A level, looser than availability.")
                 .query("5xx", r#"job:http_errors:ratio_rate5m{job=~"$job"}"#)
                 .limit(0.01)
                 .alert("APIErrorRateAboveTarget"),
@@ -102,15 +115,16 @@ fn api() -> Row {
 fn database() -> Row {
     row(
         "Database",
+        "SLOErrorBudgetBurn",
         [
             sli("Query latency: 95% within 100 ms", "db-latency-p95-100ms", 0.95)
-                .says("Queries answered within 100 ms, of an hour.")
+                .says("Queries answered within 100 ms, over the last hour.")
                 .alert("ElevatedDatabaseLatency"),
-            sli("Connection timeouts: below 0.1%", "db-acquire-timeouts", 0.999)
-                .says("Waits for a connection that ended with one, of an hour.")
+            sli("Connections without a timeout: 99.9%", "db-acquire-timeouts", 0.999)
+                .says("Waits for a connection that got one, over the last hour.")
                 .alert("DatabaseAcquireTimeouts"),
             timeseries("Pool utilisation: below 80%", unit::RATIO)
-                .says("The fullest pool, in the mean of 15 minutes.")
+                .says("The fullest pool, on average over 15 minutes.")
                 .query(
                     "{{job}}",
                     r#"avg_over_time(job:database_pool_utilization:max{job=~"$job"}[15m])"#,
@@ -125,18 +139,19 @@ fn database() -> Row {
 fn cache() -> Row {
     row(
         "Cache",
+        "SLOErrorBudgetBurn",
         [
             sli("Cache latency: 95% within 10 ms", "cache-latency-p95-10ms", 0.95)
-                .says("Operations done within 10 ms, of an hour.")
+                .says("Operations done within 10 ms, over the last hour.")
                 .alert("RedisConnectionFailure"),
             timeseries("Redis hit rate: above 80%", unit::RATIO)
-                .says("Reads that found a value in Redis, of an hour.")
+                .says("Reads that found a value in Redis, over the last hour.")
                 .query("{{job}}", r#"job:cache_redis_hit:ratio_rate1h{job=~"$job"}"#)
                 .floor(0.8)
                 .range(0.0, 1.0)
                 .alert("RedisHitRateBelowTarget"),
             timeseries("Memory hit rate: above 90%", unit::RATIO)
-                .says("Reads that found a value in memory, of an hour.")
+                .says("Reads that found a value in memory, over the last hour.")
                 .query("{{job}}", r#"job:cache_memory_hit:ratio_rate1h{job=~"$job"}"#)
                 .floor(0.9)
                 .range(0.0, 1.0)
@@ -148,13 +163,14 @@ fn cache() -> Row {
 fn websockets() -> Row {
     row(
         "WebSocket",
+        "SLOErrorBudgetBurn",
         [
             sli("WebSocket establishment: 95% within 1 s", "ws-establishment-1s", 0.95)
-                .says("Connections established within 1 s, of an hour."),
+                .says("Connections established within 1 s, over the last hour."),
             sli("WebSocket message latency: 95% within 100 ms", "ws-message-latency-100ms", 0.95)
-                .says("Messages sent within 100 ms of their event, of an hour."),
-            sli("WebSocket errors: below 0.1%", "ws-errors", 0.999)
-                .says("Messages without an error, of an hour."),
+                .says("Messages sent within 100 ms of their event, over the last hour."),
+            sli("WebSocket messages without an error: 99.9%", "ws-errors", 0.999)
+                .says("Messages without an error, over the last hour."),
         ],
     )
 }

@@ -20,9 +20,9 @@ pub(crate) fn dashboard() -> Dashboard {
             overview(),
             orders(),
             lifecycle(),
-            costs(),
             ticker(),
             market_data(),
+            costs(),
             strategies(),
             analytics(),
             indicators(),
@@ -48,23 +48,22 @@ fn age(moment: &str, by: &str) -> String {
 fn overview() -> Row {
     row(
         "Overview",
+        "HighOrderRejectionRate",
         [
             timeseries("Order validations/sec", unit::OPERATIONS)
                 .says("Smart orders that were checked, by result.")
                 .rate("smart_order_validations_total", &["status"])
                 .stacked()
-                .colour("passed", "green")
-                .colour("rejected", "red")
-                .colour("cancelled", "yellow")
                 .size(12, 8),
             stat("Validation success rate", unit::RATIO)
                 .says("Validations that passed. It falls with the market (spreads, liquidity) and with missing margin: see the rejection reasons.")
                 .query("passed", format!("1 - ({})", rejected("$__rate_interval")))
+                .over_a_minute()
                 .at_least(0.8, 0.9)
                 .range(0.0, 1.0)
                 .alert("HighOrderRejectionRate"),
             stat("Rejection rate", unit::RATIO)
-                .says("Rejected validations of the last hour. The alert is at 20% of ten minutes.")
+                .says("Rejected validations over the last hour. The alert is at 20% over ten minutes.")
                 .query("rejected 1h", rejected("1h"))
                 .limits(0.1, 0.2)
                 .range(0.0, 1.0)
@@ -75,7 +74,7 @@ fn overview() -> Row {
                 .limits(0.1, 0.5)
                 .alert("TickerServiceHighLatency"),
             stat("Orders placed today", unit::NUMBER)
-                .says("Accepted orders since midnight of the market's day.")
+                .says("Accepted orders since midnight of the market's day, or the start of the process.")
                 .query("orders", "sum(total_orders_placed_today{@})"),
             stat("Total P&L", unit::RUPEES)
                 .says("Of all strategies, in rupees. Replicas report the same accounts, so each account counts once. Check the age of the marks before you believe it.")
@@ -85,6 +84,7 @@ fn overview() -> Row {
             stat("Ticker service success rate", unit::RATIO)
                 .says("Calls to the ticker service that were answered.")
                 .query("success", r#"sum(rate(ticker_service_requests_total{@, status="success"}[$__rate_interval])) / sum(rate(ticker_service_requests_total{@, status!="cancelled"}[$__rate_interval]))"#)
+                .over_a_minute()
                 .at_least(0.95, 0.98)
                 .range(0.0, 1.0)
                 .alert("CircuitBreakerOpen"),
@@ -93,22 +93,33 @@ fn overview() -> Row {
                 .query("age", "time() - min(ticker_service_last_tick_timestamp_seconds{@})")
                 .limit(60.0)
                 .alert("TickerTicksStale")
-                .size(6, 4),
+                .details("Circuit breaker", "backend-api"),
             stat("Circuit breaker failures", unit::EVENTS)
-                .says("Calls whose failure the breaker counted.")
+                .says("Calls whose failure the breaker counted. While it is open there are few calls, and few failures: look at its state.")
                 .rate("ticker_service_circuit_breaker_failures_total", &[])
                 .limits(1.0, 5.0)
                 .alert("CircuitBreakerOpen")
-                .details("Circuit breaker", "backend-api")
-                .size(6, 4),
+                .details("Circuit breaker", "backend-api"),
+            stat("Circuit breaker", "none")
+                .says("The worst state of any instance. Open: margins are estimates.")
+                .query("state", "max(ticker_service_circuit_breaker_state{@} == 1) or max(ticker_service_circuit_breaker_state{@})")
+                .state("0", "closed", "green")
+                .state("1", "open", "red")
+                .state("2", "half-open", "yellow")
+                .alert("CircuitBreakerOpen")
+                .details("Circuit breaker", "backend-api"),
             stat("Strategies created today", unit::NUMBER)
-                .says("Since midnight of the market's day.")
+                .says("Since midnight of the market's day, or the start of the process.")
                 .query("created", "sum(total_strategies_created_today{@})")
-                .size(6, 4),
+                .details("Requests", "backend-api"),
+            stat("Total strategy instruments", unit::NUMBER)
+                .says("Instruments in all strategies; each account counts once, whatever the number of replicas.")
+                .query("instruments", "sum(max by (account_id) (strategy_instruments_total{@}))")
+                .details("Requests", "backend-api"),
             stat("Daily active users", unit::NUMBER)
                 .says("Distinct users since midnight of the market's day. Over replicas it is the largest number, not the sum.")
                 .query("DAU", "max(daily_active_users{@})")
-                .size(6, 4),
+                .details("Active users", "backend-api"),
         ],
     )
 }
@@ -116,6 +127,7 @@ fn overview() -> Row {
 fn orders() -> Row {
     row(
         "Smart orders",
+        "HighOrderRejectionRate",
         [
             pie("Rejection reasons")
                 .says("Why orders were rejected over the whole range. `margin_insufficient` is the client's, the others are the market's.")
@@ -138,6 +150,7 @@ fn orders() -> Row {
 fn lifecycle() -> Row {
     row(
         "Order life cycle",
+        "HighOrderRejectionRate",
         [
             timeseries("Orders placed", unit::OPERATIONS)
                 .says("By type and how the exchange answered. `failed` never got there; `cancelled` was given up on the way: ask the exchange what became of it.")
@@ -172,15 +185,13 @@ fn lifecycle() -> Row {
 fn costs() -> Row {
     row(
         "Margin and cost",
+        "TickerServiceHighLatency",
         [
             timeseries("Margin calculations/sec", unit::OPERATIONS)
                 .says("`fallback` is an estimate, made while the ticker service does not answer.")
-                .rate("margin_calculations_total", &["status"])
-                .colour("success", "green")
-                .colour("fallback", "yellow")
-                .colour("error", "red"),
+                .rate("margin_calculations_total", &["status"]),
             timeseries("Margin calculation duration by method (p95)", unit::SECONDS)
-                .says("Asked for, or estimated.")
+                .says("`ticker_service` waits for an answer, `fallback` estimates without one.")
                 .p95("margin_calculation_duration_seconds", &["method"]),
             timeseries("Cost breakdowns by transaction type", unit::OPERATIONS)
                 .says("Taxes, charges and brokerage of an order, worked out.")
@@ -195,9 +206,10 @@ fn costs() -> Row {
 fn ticker() -> Row {
     row(
         "Ticker service",
+        "TickerServiceHighLatency",
         [
             timeseries("Ticker service requests", unit::REQUESTS)
-                .says("Calls by operation and end.")
+                .says("Calls by operation and outcome. `other` is the rest: margins and quotes.")
                 .rate("ticker_service_requests_total", &["operation", "status"]),
             timeseries("Ticker service request duration (p95)", unit::SECONDS)
                 .says("By operation. The alert is at 2 s over all of them.")
@@ -232,9 +244,10 @@ fn ticker() -> Row {
 fn market_data() -> Row {
     row(
         "Market data",
+        "MarketDataStale",
         [
             timeseries("Market data updates", unit::EVENTS)
-                .says("By kind.")
+                .says("Ticks, candles and depth that came in. One kind that stops alone is a subscription that was lost.")
                 .rate("market_data_updates_total", &["data_type"]),
             timeseries("Market data lag (p95)", unit::SECONDS)
                 .says("From the event at the exchange to the update.")
@@ -257,21 +270,20 @@ fn market_data() -> Row {
 fn strategies() -> Row {
     row(
         "Strategies",
+        "StrategyM2MCalculationErrors",
         [
             bars("Active strategies by account", unit::NUMBER)
                 .says("The 20 accounts with the most strategies.")
                 .query("{{account_id}}", "topk(20, max by (account_id) (strategies_total{@}))"),
             timeseries("Strategy operations", unit::OPERATIONS)
-                .says("By operation and end.")
+                .says("By operation and outcome. An error is an answer to a trader who could not change a strategy.")
                 .rate("strategy_operations_total", &["operation", "status"]),
             timeseries("Strategy operation duration (p95)", unit::SECONDS)
-                .says("By operation.")
+                .says("From the request to the stored change. It follows the database.")
                 .p95("strategy_operation_duration_seconds", &["operation"]),
             timeseries("M2M calculations/sec", unit::OPERATIONS)
-                .says("Strategies marked to the market. The alert is at one error a second: profit and loss is then out of date.")
+                .says("Strategies marked to the market. The line is for errors: at one a second profit and loss is out of date.")
                 .rate("strategy_m2m_calculations_total", &["status"])
-                .colour("success", "green")
-                .colour("error", "red")
                 .limit(1.0)
                 .alert("StrategyM2MCalculationErrors"),
             timeseries("M2M calculation duration p95", unit::SECONDS)
@@ -288,13 +300,10 @@ fn strategies() -> Row {
             timeseries("Stop losses triggered", unit::EVENTS)
                 .says("Many at once: the market moved, or a price is wrong. Look at market data before the strategies.")
                 .rate("strategy_stop_losses_triggered_total", &[]),
-            timeseries("P&L by account (top 10 either way)", unit::RUPEES)
-                .says("The accounts that win and lose the most, in rupees.")
+            timeseries("P&L by account (5 best and 5 worst)", unit::RUPEES)
+                .signed()
+                .says("The accounts that win and lose the most, in rupees. Those of the last mark: look at its age.")
                 .query("{{account_id}}", "topk(5, max by (account_id) (strategy_pnl_total{@})) or bottomk(5, max by (account_id) (strategy_pnl_total{@}))"),
-            stat("Total strategy instruments", unit::NUMBER)
-                .says("Instruments in all strategies; each account counts once, whatever the number of replicas.")
-                .query("instruments", "sum(max by (account_id) (strategy_instruments_total{@}))")
-                .size(24, 4),
         ],
     )
 }
@@ -302,9 +311,10 @@ fn strategies() -> Row {
 fn analytics() -> Row {
     row(
         "F&O analytics",
+        "FOQueryLatencyIncreasing",
         [
             timeseries("F&O query rate", unit::QUERIES)
-                .says("By query and end.")
+                .says("By query and outcome.")
                 .rate("fo_queries_total", &["query_type", "status"]),
             timeseries("F&O query duration by type (p95)", unit::SECONDS)
                 .says("The alert is at 5 s over all of them. A chain of thousands of strikes takes its time.")
@@ -312,7 +322,7 @@ fn analytics() -> Row {
                 .limit(5.0)
                 .alert("FOQueryLatencyIncreasing"),
             timeseries("F&O query rows (p95)", unit::NUMBER)
-                .says("Rows of an answer.")
+                .says("Rows of an answer. Many more than usual: a filter was dropped.")
                 .p95("fo_query_rows", &["query_type"]),
             timeseries("Greeks calculation duration (p95)", unit::SECONDS)
                 .says("One calculation, without the wait for it.")
@@ -343,12 +353,13 @@ fn analytics() -> Row {
 fn indicators() -> Row {
     row(
         "Indicators and calendar",
+        "MarketDataStale",
         [
             timeseries("Indicator calculations", unit::OPERATIONS)
-                .says("By indicator and end.")
+                .says("By indicator and outcome.")
                 .rate("indicator_calculations_total", &["indicator_type", "status"]),
             timeseries("Indicator calculation duration (p95)", unit::SECONDS)
-                .says("One calculation.")
+                .says("One calculation, without reading its inputs.")
                 .p95("indicator_calculation_duration_seconds", &["indicator_type"]),
             timeseries("Indicator cache hit rate", unit::PERCENT)
                 .says("Hits among the reads of five minutes.")
@@ -358,10 +369,10 @@ fn indicators() -> Row {
                 )
                 .range(0.0, 100.0),
             timeseries("Calendar requests", unit::REQUESTS)
-                .says("By endpoint and end.")
+                .says("By endpoint and outcome.")
                 .rate("calendar_requests_total", &["endpoint", "status"]),
             timeseries("Calendar request duration (p95)", unit::SECONDS)
-                .says("By endpoint.")
+                .says("The calendar is small and kept in memory: milliseconds are too many.")
                 .p95("calendar_request_duration_seconds", &["endpoint"]),
         ],
     )
@@ -370,12 +381,13 @@ fn indicators() -> Row {
 fn statements() -> Row {
     row(
         "Statements",
+        "StatementParsingErrors",
         [
             timeseries("Statement uploads", unit::OPERATIONS)
-                .says("Files by kind and end.")
+                .says("Files by kind and outcome.")
                 .rate("statement_uploads_total", &["file_type", "status"]),
             timeseries("Statement parsing duration (p95)", unit::SECONDS)
-                .says("One file. Excel takes longer than CSV.")
+                .says("One file, from its first byte to its last row. Excel takes longer than CSV.")
                 .p95("statement_parsing_duration_seconds", &["file_type"]),
             timeseries("Transactions parsed", unit::OPERATIONS)
                 .says("Rows that were understood. `other` is a category that is not known: a broker changed its file.")
@@ -387,7 +399,7 @@ fn statements() -> Row {
                 .limit(0.1)
                 .alert("StatementParsingErrors"),
             timeseries("Statement size (p95)", unit::BYTES)
-                .says("Bytes of a file.")
+                .says("Bytes of an uploaded file. Large ones take long to parse.")
                 .p95("statement_upload_size_bytes", &["file_type"]),
         ],
     )
@@ -396,6 +408,7 @@ fn statements() -> Row {
 fn users() -> Row {
     row(
         "Users",
+        "NoActiveUsers",
         [timeseries("Active users by time window", unit::NUMBER)
             .says("Distinct users of the last 5 and 15 minutes and of the last hour. Over replicas it is the largest number, not the sum.")
             .query("{{time_window}}", "max by (time_window) (active_users{@})")
@@ -406,9 +419,10 @@ fn users() -> Row {
 fn workers() -> Row {
     row(
         "Workers",
+        "BackgroundWorkerQueueBacklog",
         [
             timeseries("Worker task rate", unit::OPERATIONS)
-                .says("Tasks by kind and end.")
+                .says("Tasks by kind and outcome.")
                 .rate("worker_tasks_total", &["worker_type", "status"]),
             timeseries("Worker queue depth", unit::NUMBER)
                 .says("Tasks that wait. The alert is at 100: more comes in than is done.")
@@ -434,7 +448,7 @@ fn workers() -> Row {
                 .says("Tasks that were tried again.")
                 .rate("worker_task_retries_total", &["worker_type"]),
             timeseries("Worker panics", unit::EVENTS)
-                .says("Tasks that panicked. None is normal: each is a bug, with a line in the log.")
+                .says("Tasks that panicked. Zero is normal: each is a bug, with a line in the log.")
                 .rate("worker_panics_total", &["worker_type"]),
         ],
     )

@@ -21,6 +21,7 @@ mod prometheus;
 mod redis;
 mod scale_out;
 mod script;
+mod stack;
 mod start;
 #[path = "../../../../tests/live/tempdir.rs"]
 mod tempdir;

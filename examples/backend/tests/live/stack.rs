@@ -1,0 +1,211 @@
+//! The stack as `scripts/stack` starts it: no panel is blank, no rule is in error, and no alert fires on a healthy
+//! day.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    expressions::{self, Expression, Kind},
+    http::{self, percent_encode},
+    process::Process,
+    tempdir::TempDir,
+    wait::{DEADLINE, eventually},
+};
+
+/// When everything has moved that moves on a healthy day, and has been scraped.
+const THREE_MINUTES: Duration = Duration::from_secs(180);
+
+/// Panels that stay empty, and why.
+const EMPTY: &[(&str, &str)] = &[
+    // `Firing alerts` of the objectives.
+    ("Firing alerts, A", "no alert fires"),
+];
+
+#[test]
+#[ignore = "needs Prometheus and Alertmanager, and three minutes: run scripts/test"]
+fn no_panel_is_blank_and_no_alert_fires() {
+    let mut stack = Stack::start();
+    let backend = stack.address("backend");
+    let prometheus = stack.address("prometheus");
+
+    let age = query(r#"time() - process_start_time_seconds{job="backend"}"#);
+    eventually(THREE_MINUTES + DEADLINE, || match values(&api(prometheus, &age)).as_slice() {
+        [age] if *age >= THREE_MINUTES.as_secs_f64() => Ok(()),
+        age => Err(format!("the age of the backend: {age:?}")),
+    });
+
+    let (mut blank, mut silent) = (targets(), recordings());
+    assert!(blank.len() > 150 && silent.len() > 40, "{} {}", blank.len(), silent.len());
+    eventually(DEADLINE, || {
+        blank.retain(|target| values(&api(prometheus, &target.request())).is_empty());
+        silent.retain(|recording| values(&api(prometheus, &query(recording))).is_empty());
+        let blank: Vec<&str> = blank.iter().map(|target| target.place.as_str()).collect();
+        let excused: Vec<&str> = EMPTY.iter().map(|(place, _)| *place).collect();
+        if blank == excused && silent.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("panels {blank:?}, recordings {silent:?}"))
+        }
+    });
+
+    let rules = api(prometheus, "/api/v1/rules");
+    let rules: Vec<&Value> =
+        list(&rules["groups"]).flat_map(|group| list(&group["rules"])).collect();
+    assert!(rules.len() > 50, "{} rules", rules.len());
+    let broken: Vec<&&Value> = rules.iter().filter(|rule| rule["health"] != "ok").collect();
+    assert!(broken.is_empty(), "{broken:?}");
+    let fired = api(prometheus, &query(r#"count_over_time(ALERTS{alertstate="firing"}[1h])"#));
+    assert_eq!(fired["result"], Value::Array(vec![]));
+
+    // The same numbers that the backend shows.
+    let up = api(prometheus, &query(r#"up{job="backend"}"#));
+    assert_eq!(up["result"][0]["metric"]["instance"], backend.to_string());
+    stack.stop();
+}
+
+/// What a panel asks for.
+struct Target {
+    place: String,
+    promql: String,
+    instant: bool,
+}
+
+impl Target {
+    fn request(&self) -> String {
+        if self.instant {
+            return query(&self.promql);
+        }
+        let promql = percent_encode(&self.promql);
+        let now = chrono::Utc::now().timestamp();
+        let start = now - THREE_MINUTES.as_secs().cast_signed();
+        format!("/api/v1/query_range?query={promql}&start={start}&end={now}&step=5")
+    }
+}
+
+/// Of every panel of every dashboard, as Grafana asks for the last three minutes of everything.
+fn targets() -> Vec<Target> {
+    let variables = [
+        ("job", ".+"),
+        ("instance", ".+"),
+        ("slo", ".+"),
+        ("__rate_interval", "20s"),
+        ("__range", "3m"),
+    ];
+    let target = |expression: Expression| {
+        let Kind::Target { instant } = expression.kind else {
+            return None;
+        };
+        let promql = expression.with(&variables);
+        Some(Target { place: expression.place, promql, instant })
+    };
+    expressions::dashboards(&root()).into_iter().filter_map(target).collect()
+}
+
+/// A selector of each recording.
+fn recordings() -> Vec<String> {
+    let selector = |expression: Expression| {
+        let Kind::Recording { name, labels } = expression.kind else {
+            return None;
+        };
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        Some(format!("{name}{{{}}}", labels.join(",")))
+    };
+    expressions::rules(&root()).into_iter().filter_map(selector).collect()
+}
+
+/// The servers, started by the script.
+struct Stack {
+    script: Process,
+    addresses: BTreeMap<String, SocketAddr>,
+    output: PathBuf,
+    _directory: TempDir,
+}
+
+impl Stack {
+    fn start() -> Self {
+        let directory = TempDir::new();
+        let output = directory.join("output");
+        let file = File::create(&output).expect("the directory can be written to");
+        let errors = file.try_clone().expect("a file has two ends");
+        let mut script = Process::spawn(
+            Command::new(root().join("scripts/stack"))
+                .args(["--backend", "0", "--prometheus", "0", "--alertmanager", "0"])
+                .args(["--program", env!("CARGO_BIN_EXE_reference-backend")])
+                .stdin(Stdio::null())
+                .stdout(file)
+                .stderr(errors),
+        );
+        let addresses = eventually(3 * DEADLINE, || {
+            let text = fs::read_to_string(&output).expect("it was made");
+            if let Some(status) = script.ended() {
+                panic!("{status}\n{text}");
+            }
+            if text.contains("Ctrl-C") { Ok(addresses(&text)) } else { Err(text) }
+        });
+        Self { script, addresses, output, _directory: directory }
+    }
+
+    fn address(&self, server: &str) -> SocketAddr {
+        self.addresses[server]
+    }
+
+    /// As by Ctrl-C; nothing is left behind.
+    fn stop(&mut self) {
+        self.script.signal("INT");
+        eventually(DEADLINE, || self.script.ended().ok_or("it runs on".to_owned()));
+        for (server, address) in &self.addresses {
+            let answer = http::get(*address, "/");
+            let text = fs::read_to_string(&self.output).expect("it was made");
+            assert!(answer.is_err(), "{server} runs on: {answer:?}\n{text}");
+        }
+    }
+}
+
+/// The servers by the names that begin the script's lines.
+fn addresses(output: &str) -> BTreeMap<String, SocketAddr> {
+    let line = |line: &str| {
+        let (name, rest) = line.split_once("http://")?;
+        let address = rest.split('/').next()?.parse().ok()?;
+        let name = name.trim();
+        (!name.is_empty()).then(|| (name.to_owned(), address))
+    };
+    output.lines().filter_map(line).collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn query(promql: &str) -> String {
+    format!("/api/v1/query?query={}", percent_encode(promql))
+}
+
+#[track_caller]
+fn api(prometheus: SocketAddr, target: &str) -> Value {
+    let answer = http::get(prometheus, target).expect("prometheus answers");
+    let value: Value = serde_json::from_slice(&answer.body).expect("it answers JSON");
+    assert_eq!(value["status"], "success", "{target}: {value}");
+    value["data"].clone()
+}
+
+/// The numbers of a result of any kind.
+fn values(data: &Value) -> Vec<f64> {
+    let pairs = list(&data["result"]).flat_map(|series| {
+        list(&series["values"]).chain((!series["value"].is_null()).then_some(&series["value"]))
+    });
+    let numbers = pairs.filter_map(|pair| pair[1].as_str()?.parse::<f64>().ok());
+    numbers.filter(|number| !number.is_nan()).collect()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
