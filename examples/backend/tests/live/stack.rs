@@ -2,11 +2,8 @@
 //! day.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -15,13 +12,12 @@ use serde_json::Value;
 use crate::{
     expressions::{self, Expression, Kind},
     http::{self, percent_encode},
-    process::Process,
-    tempdir::TempDir,
+    script::Stack,
     wait::{DEADLINE, eventually},
 };
 
 /// When everything has moved that moves on a healthy day, and has been scraped.
-const THREE_MINUTES: Duration = Duration::from_secs(180);
+const THREE_MINUTES: Duration = Duration::from_mins(3);
 
 /// Panels that stay empty, and why.
 const EMPTY: &[(&str, &str)] = &[
@@ -32,7 +28,7 @@ const EMPTY: &[(&str, &str)] = &[
 #[test]
 #[ignore = "needs Prometheus and Alertmanager, and three minutes: run scripts/test"]
 fn no_panel_is_blank_and_no_alert_fires() {
-    let mut stack = Stack::start();
+    let mut stack = Stack::start(&[]);
     let backend = stack.address("backend");
     let prometheus = stack.address("prometheus");
 
@@ -68,7 +64,7 @@ fn no_panel_is_blank_and_no_alert_fires() {
     // The same numbers that the backend shows.
     let up = api(prometheus, &query(r#"up{job="backend"}"#));
     assert_eq!(up["result"][0]["metric"]["instance"], backend.to_string());
-    stack.stop();
+    stack.stop("INT");
 }
 
 /// What a panel asks for.
@@ -120,65 +116,6 @@ fn recordings() -> Vec<String> {
         Some(format!("{name}{{{}}}", labels.join(",")))
     };
     expressions::rules(&root()).into_iter().filter_map(selector).collect()
-}
-
-/// The servers, started by the script.
-struct Stack {
-    script: Process,
-    addresses: BTreeMap<String, SocketAddr>,
-    output: PathBuf,
-    _directory: TempDir,
-}
-
-impl Stack {
-    fn start() -> Self {
-        let directory = TempDir::new();
-        let output = directory.join("output");
-        let file = File::create(&output).expect("the directory can be written to");
-        let errors = file.try_clone().expect("a file has two ends");
-        let mut script = Process::spawn(
-            Command::new(root().join("scripts/stack"))
-                .args(["--backend", "0", "--prometheus", "0", "--alertmanager", "0"])
-                .args(["--program", env!("CARGO_BIN_EXE_reference-backend")])
-                .stdin(Stdio::null())
-                .stdout(file)
-                .stderr(errors),
-        );
-        let addresses = eventually(3 * DEADLINE, || {
-            let text = fs::read_to_string(&output).expect("it was made");
-            if let Some(status) = script.ended() {
-                panic!("{status}\n{text}");
-            }
-            if text.contains("Ctrl-C") { Ok(addresses(&text)) } else { Err(text) }
-        });
-        Self { script, addresses, output, _directory: directory }
-    }
-
-    fn address(&self, server: &str) -> SocketAddr {
-        self.addresses[server]
-    }
-
-    /// As by Ctrl-C; nothing is left behind.
-    fn stop(&mut self) {
-        self.script.signal("INT");
-        eventually(DEADLINE, || self.script.ended().ok_or("it runs on".to_owned()));
-        for (server, address) in &self.addresses {
-            let answer = http::get(*address, "/");
-            let text = fs::read_to_string(&self.output).expect("it was made");
-            assert!(answer.is_err(), "{server} runs on: {answer:?}\n{text}");
-        }
-    }
-}
-
-/// The servers by the names that begin the script's lines.
-fn addresses(output: &str) -> BTreeMap<String, SocketAddr> {
-    let line = |line: &str| {
-        let (name, rest) = line.split_once("http://")?;
-        let address = rest.split('/').next()?.parse().ok()?;
-        let name = name.trim();
-        (!name.is_empty()).then(|| (name.to_owned(), address))
-    };
-    output.lines().filter_map(line).collect()
 }
 
 fn root() -> PathBuf {
