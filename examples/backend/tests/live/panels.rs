@@ -1,5 +1,5 @@
-//! Dashboards and rules on the stack as `scripts/stack` starts it: no panel is blank, no rule is in error, and no
-//! alert fires on a healthy day.
+//! The stack as `scripts/stack` starts it: no panel is blank, no rule is in error, and no alert fires on a healthy
+//! day.
 
 use std::{
     net::SocketAddr,
@@ -28,10 +28,9 @@ const EMPTY: &[(&str, &str)] = &[
 #[test]
 #[ignore = "needs Prometheus and Alertmanager, and three minutes: run scripts/test"]
 fn no_panel_is_blank_and_no_alert_fires() {
-    let stack = Stack::start(&[]);
-    let servers = stack.servers();
-    let [(_, backend), (_, prometheus), _] = servers.as_slice() else { panic!("{servers:?}") };
-    let (backend, prometheus) = (*backend, *prometheus);
+    let mut stack = Stack::start(&[]);
+    let backend = stack.address("backend");
+    let prometheus = stack.address("prometheus");
 
     let age = query(r#"time() - process_start_time_seconds{job="backend"}"#);
     eventually(THREE_MINUTES + DEADLINE, || match values(&api(prometheus, &age)).as_slice() {
@@ -65,6 +64,7 @@ fn no_panel_is_blank_and_no_alert_fires() {
     // The same numbers that the backend shows.
     let up = api(prometheus, &query(r#"up{job="backend"}"#));
     assert_eq!(up["result"][0]["metric"]["instance"], backend.to_string());
+    stack.stop("INT");
 }
 
 /// What a panel asks for.

@@ -180,9 +180,7 @@ impl Comparison {
             ("__range", "60s"),
         ]);
         // Among equals at the limit each chooses its own.
-        let promql = promql.replace("topk(10,", "topk(1000,").replace("topk(5,", "topk(1000,");
-        let promql =
-            promql.replace("topk(20,", "topk(1000,").replace("bottomk(5,", "bottomk(1000,");
+        let promql = without_limit(&without_limit(&promql, "topk("), "bottomk(");
         // A counter that is new to VictoriaMetrics increases from 0. Without that, `increase` is a rate times its
         // window.
         let promql = promql.replace("increase(", "rate(");
@@ -233,7 +231,11 @@ impl Servers<'_> {
         eventually(Duration::from_secs_f64(WINDOW) + DEADLINE, || {
             let promql = format!(r#"count(timestamp(up{{job="backend"}}) > {end})"#);
             let complete = self.ask(&promql, now()).map(|answer| answer.into_values().eq([3.0]));
-            if complete == [true, true] { Ok(()) } else { Err(format!("{complete:?}")) }
+            if complete == [true, true] {
+                Ok(())
+            } else {
+                Err(format!("all replicas are in Prometheus and in VictoriaMetrics: {complete:?}"))
+            }
         });
         // Those of a scrape come in any order.
         eventually(DEADLINE, || {
@@ -332,6 +334,16 @@ impl Servers<'_> {
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
+}
+
+/// The query with all that there is in place of the first few.
+fn without_limit(promql: &str, aggregation: &str) -> String {
+    let mut parts = promql.split(aggregation);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |promql, part| {
+        let rest = part.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        format!("{promql}{aggregation}1000{rest}")
+    })
 }
 
 /// The samples of an instant vector. Where Prometheus answers NaN, `VictoriaMetrics` leaves the sample out; and it

@@ -14,7 +14,10 @@ use crate::{
     wait::{DEADLINE, eventually},
 };
 
-/// A running `scripts/stack`, with a place of its own for temporary files.
+/// What it starts, in this order.
+const SERVERS: [&str; 3] = ["backend", "alertmanager", "prometheus"];
+
+/// The script, running, with a place of its own for temporary files.
 pub(crate) struct Stack {
     process: Process,
     directory: TempDir,
@@ -37,24 +40,32 @@ impl Stack {
         Self { process: Process::spawn(&mut command), directory }
     }
 
-    fn said(&self) -> String {
-        fs::read_to_string(self.directory.join("log")).expect("it is text")
-    }
-
-    /// Waits until all servers are ready; gives their names and addresses.
+    /// The address of a server, as soon as all are ready.
     #[track_caller]
-    pub(crate) fn servers(&self) -> Vec<(String, SocketAddr)> {
-        let said = eventually(DEADLINE, || {
+    pub(crate) fn address(&mut self, server: &str) -> SocketAddr {
+        let said = eventually(3 * DEADLINE, || {
             let said = self.said();
+            if let Some(status) = self.process.ended() {
+                panic!("{status}\n{said}");
+            }
             if said.contains("Ctrl-C ends") { Ok(said) } else { Err(said) }
         });
-        let address = |line: &str| {
-            let (name, rest) = line.split_once("http://")?;
-            let name = name.trim();
-            let address = rest.split_once('/')?.0.parse().ok()?;
-            (!name.is_empty()).then(|| (name.to_owned(), address))
-        };
-        said.lines().filter_map(address).collect()
+        let line = said.lines().find(|line| line.starts_with(server)).expect("it is named");
+        let address = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
+        address.and_then(|address| address.parse().ok()).expect("it has an address")
+    }
+
+    /// Ends it by a signal; gives its exit status.
+    #[track_caller]
+    pub(crate) fn stop(self, signal: &str) -> Option<i32> {
+        let children = self.children();
+        assert_eq!(children.len(), SERVERS.len());
+        self.process.signal(signal);
+        self.end(&children).0.code()
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).expect("it is text")
     }
 
     /// The processes that it started, by their ids.
@@ -78,7 +89,7 @@ impl Stack {
 }
 
 impl Drop for Stack {
-    /// A script that is killed cannot end its servers, so it is asked to.
+    /// Killed, it could not end its servers.
     fn drop(&mut self) {
         if self.process.ended().is_none() {
             self.process.signal("TERM");
@@ -91,57 +102,38 @@ impl Drop for Stack {
 #[ignore = "needs Prometheus and Alertmanager: run scripts/test"]
 fn it_runs_three_servers_until_a_signal() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let stack = Stack::start(&[]);
-        let servers = stack.servers();
-        let names: Vec<&str> = servers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["backend", "prometheus", "alertmanager"]);
-        let [backend, prometheus, alertmanager] = [0, 1, 2].map(|number| servers[number].1);
-        let metrics = http::get(backend, "/metrics").expect("the backend answers");
-        assert!(metrics.text().contains("http_requests_total"), "{}", metrics.text());
-        // What it scrapes is what runs, and all of it goes well.
+        let mut stack = Stack::start(&[]);
+        let [backend, alertmanager, prometheus] = SERVERS.map(|server| stack.address(server));
+        // What is scraped is what runs, and all of it goes well.
         eventually(DEADLINE, || {
-            let answer =
-                http::get(prometheus, "/api/v1/query?query=up").map(|answer| answer.text());
-            let answer = answer.map_err(|error| error.to_string())?;
-            let up = |address: SocketAddr| {
-                answer.contains(&format!(r#""instance":"{address}""#))
-                    && !answer.contains(r#","0"]"#)
-            };
-            if [backend, prometheus, alertmanager].into_iter().all(up) {
-                Ok(())
-            } else {
-                Err(answer)
-            }
+            let up = http::get(prometheus, "/api/v1/query?query=up==1");
+            let up = up.map_err(|error| error.to_string())?.text();
+            let is_up = |server: SocketAddr| up.contains(&format!(r#""instance":"{server}""#));
+            let all = [backend, alertmanager, prometheus].into_iter().all(is_up);
+            if all { Ok(()) } else { Err(up) }
         });
-        let known =
-            http::get(prometheus, "/api/v1/alertmanagers").expect("Prometheus answers").text();
+        let down = http::get(prometheus, "/api/v1/query?query=up==0").expect("it answers").text();
+        assert!(down.contains(r#""result":[]"#), "{down}");
+        let known = http::get(prometheus, "/api/v1/alertmanagers").expect("it answers").text();
         assert!(known.contains(&alertmanager.to_string()), "{known}");
-        let rules = http::get(prometheus, "/api/v1/rules").expect("Prometheus answers").text();
+        let rules = http::get(prometheus, "/api/v1/rules").expect("it answers").text();
         assert!(rules.contains("BackendServiceDown"), "{rules}");
-
-        let children = stack.children();
-        assert_eq!(children.len(), 3);
-        stack.process.signal(signal);
-        let (status, said) = stack.end(&children);
-        assert_eq!(status.code(), Some(code), "{said}");
+        assert_eq!(stack.stop(signal), Some(code));
     }
 }
 
 #[test]
 #[ignore = "needs Prometheus and Alertmanager: run scripts/test"]
 fn it_ends_with_the_first_of_them() {
-    for number in 0..3 {
-        let stack = Stack::start(&[]);
-        let servers = stack.servers();
+    for (number, server) in SERVERS.iter().enumerate() {
+        let mut stack = Stack::start(&[]);
+        stack.address(server);
         let children = stack.children();
         let killed = Command::new("kill").args(["-KILL", &children[number]]).status();
         assert!(killed.expect("`kill` starts").success());
         let (status, said) = stack.end(&children);
         assert_eq!(status.code(), Some(1), "{said}");
-        assert!(
-            servers.iter().any(|(name, _)| said.ends_with(&format!("{name} has ended\n"))),
-            "{said}"
-        );
+        assert!(said.ends_with(&format!("{server} has ended\n")), "{said}");
     }
 }
 
