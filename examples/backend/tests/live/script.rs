@@ -139,6 +139,19 @@ fn it_ends_with_the_first_of_them() {
 
 #[test]
 #[ignore = "needs Prometheus and Alertmanager: run scripts/test"]
+fn no_server_outlives_it() {
+    let mut stack = Stack::start(&[]);
+    stack.address("prometheus");
+    let children = stack.children();
+    stack.process.signal("KILL");
+    eventually(DEADLINE, || {
+        let is_there = |child: &&String| Path::new(&format!("/proc/{child}")).exists();
+        children.iter().find(is_there).map_or(Ok(()), |child| Err(format!("{child} runs on")))
+    });
+}
+
+#[test]
+#[ignore = "needs Prometheus and Alertmanager: run scripts/test"]
 fn what_cannot_start_is_said() {
     let taken = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
