@@ -88,16 +88,6 @@ impl Stack {
     }
 }
 
-impl Drop for Stack {
-    /// Killed, it could not end its servers.
-    fn drop(&mut self) {
-        if self.process.ended().is_none() {
-            self.process.signal("TERM");
-            eventually(DEADLINE, || self.process.ended().ok_or("the script runs on".to_owned()));
-        }
-    }
-}
-
 #[test]
 #[ignore = "needs Prometheus and Alertmanager: run scripts/test"]
 fn it_runs_three_servers_until_a_signal() {
