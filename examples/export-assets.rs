@@ -123,29 +123,29 @@ impl Options {
             line.starts_with("- record:") || line.starts_with("- alert:")
         };
         let lines: Vec<&str> = rules.lines().collect();
-        let mut out = String::new();
-        for (at, line) in lines.iter().enumerate() {
+        let mut out = Vec::new();
+        for (at, &line) in lines.iter().enumerate() {
             let indent = &line[..line.len() - line.trim_start().len()];
             match line.trim_start().strip_prefix("labels:") {
                 Some("") => {
-                    out += line;
-                    for (name, value) in &self.labels {
-                        out += &format!("\n{indent}  {name}: \"{value}\"");
-                    }
+                    out.push(line.to_owned());
+                    let labels = self.labels.iter();
+                    out.extend(
+                        labels.map(|(name, value)| format!("{indent}  {name}: \"{value}\"")),
+                    );
                 }
                 Some(rest) => {
                     let rest = rest.trim_start().trim_start_matches('{');
-                    out += &format!("{indent}labels: {{{labels}, {rest}");
+                    out.push(format!("{indent}labels: {{{labels}, {rest}"));
                 }
-                None => out += line,
+                None => out.push(line.to_owned()),
             }
-            out.push('\n');
             let mut rest = lines[at + 1..].iter().take_while(|line| !begins(line));
             if begins(line) && !rest.any(|line| line.trim_start().starts_with("labels:")) {
-                out += &format!("{indent}  labels: {{{labels}}}\n");
+                out.push(format!("{indent}  labels: {{{labels}}}"));
             }
         }
-        out
+        out.join("\n") + "\n"
     }
 
     fn dashboard(&self, text: &str) -> Result<String, serde_json::Error> {
@@ -170,6 +170,7 @@ impl Options {
 
     /// The labels as what follows the matcher of the job.
     fn matchers(&self, quote: &str) -> String {
-        self.labels.iter().map(|(name, value)| format!(",{name}={quote}{value}{quote}")).collect()
+        let matcher = |(name, value): &(String, String)| format!(",{name}={quote}{value}{quote}");
+        self.labels.iter().map(matcher).collect::<Vec<_>>().concat()
     }
 }
