@@ -9,8 +9,7 @@ use tower_service::Service;
 
 use super::{
     End, Exchange, ResponseBody, ResponseFuture,
-    exchange::{Asked, is_event_stream},
-    service::call,
+    exchange::{Asked, Running, is_event_stream},
 };
 use crate::{
     Metrics, Open,
@@ -100,7 +99,9 @@ where
             guard: UpstreamRequestGuard::new(metrics, upstream, request.method()),
             asked: Asked::by(request.method()),
         };
-        call(&mut self.inner, request, Some(exchange))
+        let mut exchange = Running(Some(exchange));
+        let future = exchange.run(|| self.inner.call(request));
+        ResponseFuture::new(future, exchange)
     }
 }
 
@@ -112,21 +113,21 @@ pub struct ClientExchange {
 }
 
 impl Exchange for ClientExchange {
-    fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+    fn head<B>(&mut self, response: &Response<B>, nothing_follows: bool) -> bool {
         // Dropped from now on it counts with its status: a caller need not read the body.
         self.guard.head(response.status());
         if is_event_stream(response) {
             self.guard.streaming();
         }
-        (!self.asked.ends_with_head(response.status())).then_some(self)
+        nothing_follows || self.asked.ends_with_head(response.status())
     }
 
     fn data(&mut self, _: u64) {}
 
-    fn end(self, end: End) {
+    fn end(&mut self, end: End) {
         match end {
-            End::Complete => drop(self.guard),
-            End::ServiceError | End::BodyError | End::Panic => self.guard.error(),
+            End::Complete => {}
+            End::ServiceError | End::BodyError | End::Panic => self.guard.fail(),
         }
     }
 }

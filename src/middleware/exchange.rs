@@ -1,21 +1,78 @@
 //! What the future and the body of both sides tell of a request's progress.
 
-use http::{Method, Response, StatusCode, header};
+use std::mem;
+
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
 
 /// A request that a layer follows from its head to the end of the response.
 ///
-/// Dropped before it has ended, it records that the caller went away.
-pub trait Exchange: Sized {
-    /// The response head is there. `None` if the exchange is over with it.
+/// It makes its record when it is dropped: that the caller went away, unless it was told another end.
+pub trait Exchange {
+    /// The response head is there, and all of the response if nothing follows; whether the exchange is over.
     #[must_use]
-    fn head<B: Body>(self, response: &Response<B>) -> Option<Self>;
+    fn head<B>(&mut self, response: &Response<B>, nothing_follows: bool) -> bool;
 
     /// Some bytes of the body passed.
     fn data(&mut self, bytes: u64);
 
     /// The exchange is over.
-    fn end(self, end: End);
+    fn end(&mut self, end: End);
+}
+
+/// An exchange until its end, where it is; none for a request that is left out.
+#[derive(Debug)]
+pub(super) struct Running<X>(pub(super) Option<X>);
+
+impl<X: Exchange> Running<X> {
+    /// What is left of the exchange; from now on there is none here.
+    pub(super) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
+    /// Tells of the response head; gives the bytes of the body that are to come, if that is known.
+    pub(super) fn head<B: Body>(&mut self, response: &Response<B>) -> Option<u64> {
+        let exchange = self.0.as_mut()?;
+        let (headers, body) = (response.headers(), response.body());
+        let left = announced_length(headers).or_else(|| body.size_hint().exact());
+        if exchange.head(response, left == Some(0) || body.is_end_stream()) {
+            self.0 = None;
+        }
+        left
+    }
+
+    /// Tells of some bytes of the body.
+    pub(super) fn data(&mut self, bytes: u64) {
+        if let Some(exchange) = &mut self.0 {
+            exchange.data(bytes);
+        }
+    }
+
+    /// Ends the exchange, if it has not ended.
+    pub(super) fn end(&mut self, end: End) {
+        if let Some(exchange) = &mut self.0 {
+            exchange.end(end);
+            self.0 = None;
+        }
+    }
+
+    /// Runs a part of the service. A panic in it ends the exchange, and takes its usual way.
+    pub(super) fn run<T>(&mut self, part: impl FnOnce() -> T) -> T {
+        let unwinding = Unwinding(self);
+        let done = part();
+        mem::forget(unwinding);
+        done
+    }
+}
+
+/// Dropped only where the code that it stands before panics. `thread::panicking` would also be true for a
+/// neighbour that is unwound with it.
+struct Unwinding<'a, X: Exchange>(&'a mut Running<X>);
+
+impl<X: Exchange> Drop for Unwinding<'_, X> {
+    fn drop(&mut self) {
+        self.0.end(End::Panic);
+    }
 }
 
 /// How an exchange ended.
@@ -56,6 +113,11 @@ impl Asked {
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
+}
+
+/// The length in the head, if it is a number.
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the body is a stream of events, which has no end of its own.

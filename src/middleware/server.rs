@@ -51,7 +51,7 @@ impl ServerExchange {
 }
 
 impl Exchange for ServerExchange {
-    fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+    fn head<B>(&mut self, response: &Response<B>, nothing_follows: bool) -> bool {
         let status = response.status();
         if self.ask_response
             && let Some(endpoint) = response.extensions().get::<Endpoint>()
@@ -62,39 +62,39 @@ impl Exchange for ServerExchange {
         self.settle_path(status);
         self.guard.head(status);
         if self.asked.is_upgrade(status) {
-            self.guard.upgraded();
-            return None;
+            self.guard.hand_over();
+            return true;
         }
-        if self.asked.ends_with_head(status) {
-            self.guard.end();
-            return None;
+        if nothing_follows || self.asked.ends_with_head(status) {
+            self.guard.end_with_head();
+            return true;
         }
         if is_event_stream(response) {
             self.guard.streaming();
         }
-        Some(self)
+        false
     }
 
     fn data(&mut self, bytes: u64) {
         self.guard.sent(bytes);
     }
 
-    fn end(mut self, end: End) {
+    fn end(&mut self, end: End) {
         if matches!(end, End::ServiceError | End::Panic) {
             self.settle_path(StatusCode::INTERNAL_SERVER_ERROR);
         }
         let metrics = self.guard.metrics();
         match end {
-            End::Complete => self.guard.end(),
+            End::Complete => self.guard.complete(),
             End::ServiceError => {
                 metrics.track_application_error("handler_error", ErrorSeverity::Error);
-                self.guard.failed();
+                self.guard.fail();
             }
             End::BodyError => {
                 metrics.track_application_error("response_body_error", ErrorSeverity::Error);
-                self.guard.failed();
+                self.guard.fail();
             }
-            End::Panic => self.guard.panicked(),
+            End::Panic => self.guard.panic(),
         }
     }
 }

@@ -267,14 +267,12 @@ impl HttpRequestGuard {
 
     /// The response was sent to its end.
     pub fn end(mut self) {
-        self.ended = true;
+        self.complete();
     }
 
     /// The connection was handed over by an upgrade: the request's time ended with the head.
     pub fn upgraded(mut self) {
-        self.ends_with_head = true;
-        self.upgraded = true;
-        self.ended = true;
+        self.hand_over();
     }
 
     /// The response, whose head is there, is a stream of events without an end of its own.
@@ -293,15 +291,37 @@ impl HttpRequestGuard {
 
     /// The handler or the body panicked: 500, unless the head was sent.
     pub fn panicked(mut self) {
-        self.metrics().http.panics.get(self.endpoint).inc();
-        self.fail();
+        self.panic();
     }
 
-    fn fail(&mut self) {
+    // The ends, for a guard that is dropped where it is.
+
+    #[inline]
+    pub(crate) fn complete(&mut self) {
+        self.ended = true;
+    }
+
+    /// The response was sent to its end with its head.
+    pub(crate) fn end_with_head(&mut self) {
+        self.ends_with_head = true;
+        self.ended = true;
+    }
+
+    pub(crate) fn hand_over(&mut self) {
+        self.upgraded = true;
+        self.end_with_head();
+    }
+
+    pub(crate) fn fail(&mut self) {
         if self.first_byte.is_none() {
             self.status = StatusCode::INTERNAL_SERVER_ERROR;
         }
         self.ended = true;
+    }
+
+    pub(crate) fn panic(&mut self) {
+        self.metrics().http.panics.get(self.endpoint).inc();
+        self.fail();
     }
 }
 

@@ -168,6 +168,10 @@ impl UpstreamRequestGuard {
 
     /// No response came, or it broke off.
     pub fn error(mut self) {
+        self.fail();
+    }
+
+    pub(crate) fn fail(&mut self) {
         self.status = None;
     }
 }
