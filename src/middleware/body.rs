@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Buf;
@@ -39,11 +39,12 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let inner = this.inner.as_mut();
-        let frame = ready!(this.exchange.run(|| inner.poll_frame(context)));
-        match &frame {
-            None => this.exchange.end(End::Complete),
-            Some(Err(_)) => this.exchange.end(End::BodyError),
-            Some(Ok(frame)) => {
+        let polled = this.exchange.run(|| inner.poll_frame(context));
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => this.exchange.end(End::Complete),
+            Poll::Ready(Some(Err(_))) => this.exchange.end(End::BodyError),
+            Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     // A server cuts off what goes beyond the announced length.
                     let bytes = (data.remaining() as u64).min(this.left.unwrap_or(u64::MAX));
@@ -56,7 +57,7 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
                 }
             }
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,10 +9,11 @@ use tower_service::Service;
 
 use super::{
     End, Exchange, ResponseBody, ResponseFuture,
-    exchange::{Asked, Running, is_event_stream},
+    exchange::{Follows, Running},
 };
 use crate::{
     Metrics, Open,
+    labels::HttpMethod,
     subsystems::http_client::{Upstream, UpstreamRequestGuard},
 };
 
@@ -97,7 +98,6 @@ where
         });
         let exchange = ClientExchange {
             guard: UpstreamRequestGuard::new(metrics, upstream, request.method()),
-            asked: Asked::by(request.method()),
         };
         let mut exchange = Running(Some(exchange));
         let future = exchange.run(|| self.inner.call(request));
@@ -109,17 +109,19 @@ where
 #[derive(Debug)]
 pub struct ClientExchange {
     guard: UpstreamRequestGuard,
-    asked: Asked,
 }
 
 impl Exchange for ClientExchange {
-    fn head<B>(&mut self, response: &Response<B>, nothing_follows: bool) -> bool {
+    fn method(&self) -> HttpMethod {
+        self.guard.method()
+    }
+
+    fn head<B>(&mut self, response: &Response<B>, follows: Follows) {
         // Dropped from now on it counts with its status: a caller need not read the body.
         self.guard.head(response.status());
-        if is_event_stream(response) {
+        if follows == Follows::Events {
             self.guard.streaming();
         }
-        nothing_follows || self.asked.ends_with_head(response.status())
     }
 
     fn data(&mut self, _: u64) {}

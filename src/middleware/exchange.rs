@@ -2,16 +2,20 @@
 
 use std::mem;
 
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body;
+
+use crate::labels::HttpMethod;
 
 /// A request that a layer follows from its head to the end of the response.
 ///
 /// It makes its record when it is dropped: that the caller went away, unless it was told another end.
 pub trait Exchange {
-    /// The response head is there, and all of the response if nothing follows; whether the exchange is over.
-    #[must_use]
-    fn head<B>(&mut self, response: &Response<B>, nothing_follows: bool) -> bool;
+    /// The method of the request.
+    fn method(&self) -> HttpMethod;
+
+    /// The response head is there. The exchange is over with it if no body follows.
+    fn head<B>(&mut self, response: &Response<B>, follows: Follows);
 
     /// Some bytes of the body passed.
     fn data(&mut self, bytes: u64);
@@ -33,9 +37,11 @@ impl<X: Exchange> Running<X> {
     /// Tells of the response head; gives the bytes of the body that are to come, if that is known.
     pub(super) fn head<B: Body>(&mut self, response: &Response<B>) -> Option<u64> {
         let exchange = self.0.as_mut()?;
-        let (headers, body) = (response.headers(), response.body());
-        let left = announced_length(headers).or_else(|| body.size_hint().exact());
-        if exchange.head(response, left == Some(0) || body.is_end_stream()) {
+        let hint = response.body().size_hint().exact();
+        let left = hint.or_else(|| announced_length(response.headers()));
+        let follows = Follows::of(exchange.method(), response, left);
+        exchange.head(response, follows);
+        if matches!(follows, Follows::Nothing | Follows::AnotherProtocol) {
             self.0 = None;
         }
         left
@@ -57,6 +63,7 @@ impl<X: Exchange> Running<X> {
     }
 
     /// Runs a part of the service. A panic in it ends the exchange, and takes its usual way.
+    #[inline]
     pub(super) fn run<T>(&mut self, part: impl FnOnce() -> T) -> T {
         let unwinding = Unwinding(self);
         let done = part();
@@ -89,29 +96,40 @@ pub enum End {
     Panic,
 }
 
-/// What the method of a request says about the response to it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    is_head: bool,
-    is_connect: bool,
+/// What comes after the head of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Follows {
+    /// No body, or an empty one.
+    Nothing,
+    /// What the two sides speak after an upgrade.
+    AnotherProtocol,
+    /// A body with an end of its own.
+    Body,
+    /// A stream of events, which has none.
+    Events,
 }
 
-impl Asked {
-    pub(super) fn by(method: &Method) -> Self {
-        Self { is_head: method == Method::HEAD, is_connect: method == Method::CONNECT }
-    }
-
-    /// Whether the connection is handed over with the head.
-    pub(super) fn is_upgrade(self, status: StatusCode) -> bool {
-        status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success())
-    }
-
-    /// Whether the response has no body.
-    pub(super) fn ends_with_head(self, status: StatusCode) -> bool {
-        self.is_head
-            || self.is_upgrade(status)
+impl Follows {
+    #[inline]
+    fn of<B: Body>(method: HttpMethod, response: &Response<B>, left: Option<u64>) -> Self {
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS
+            || (method == HttpMethod::Connect && status.is_success())
+        {
+            Self::AnotherProtocol
+        } else if method == HttpMethod::Head
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || left == Some(0)
+            || response.body().is_end_stream()
+        {
+            Self::Nothing
+        } else if left.is_none() && is_event_stream(response.headers()) {
+            Self::Events
+        } else {
+            Self::Body
+        }
     }
 }
 
@@ -120,9 +138,8 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether the body is a stream of events, which has no end of its own.
-pub(super) fn is_event_stream<B>(response: &Response<B>) -> bool {
-    response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
         let parameters = value.as_bytes().iter().position(|byte| *byte == b';');
         let media_type = &value.as_bytes()[..parameters.unwrap_or(value.len())];
         media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")

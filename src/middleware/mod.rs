@@ -83,7 +83,7 @@ pub use self::{
     body::ResponseBody,
     client::{ClientExchange, ClientLayer, ClientService},
     endpoint::{Endpoint, RequestHead},
-    exchange::{End, Exchange},
+    exchange::{End, Exchange, Follows},
     future::ResponseFuture,
     layer::MetricsLayer,
     server::ServerExchange,

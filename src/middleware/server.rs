@@ -1,14 +1,16 @@
 //! The server's side of a request.
 
-use http::{Request, Response, StatusCode};
-use http_body::Body;
+use http::{Response, StatusCode};
 
 use super::{
-    End, Exchange,
-    endpoint::{self, Endpoint, Extractor, Found, RequestHead},
-    exchange::{Asked, is_event_stream},
+    End, Exchange, MetricsLayer,
+    endpoint::{self, Endpoint, Found, RequestHead},
+    exchange::Follows,
 };
-use crate::{Metrics, labels::ErrorSeverity, subsystems::http::HttpRequestGuard};
+use crate::{
+    labels::{ErrorSeverity, HttpMethod},
+    subsystems::http::HttpRequestGuard,
+};
 
 /// A request that the service answers.
 #[derive(Debug)]
@@ -18,29 +20,30 @@ pub struct ServerExchange {
     path: Option<Box<str>>,
     /// Whether the response may name the endpoint.
     ask_response: bool,
-    asked: Asked,
 }
 
 impl ServerExchange {
-    pub(super) fn start<B: Body>(
-        metrics: Metrics,
-        request: &Request<B>,
-        extractor: Option<Extractor>,
-    ) -> Self {
-        let (endpoint, path, ask_response) =
-            match endpoint::find(metrics, RequestHead::of(request), extractor) {
-                Found::Route(endpoint) => (endpoint, None, false),
-                Found::Path(endpoint) => (endpoint, None, true),
-                Found::Unknown(path) => (metrics.http.unmatched(), Some(path), true),
-            };
-        let mut guard = HttpRequestGuard::new(metrics, request.method(), endpoint);
-        if let Some(bytes) = request.body().size_hint().exact() {
-            guard.received(bytes);
+    /// None if the layer leaves the request out. `size` is that of its body, if it is known.
+    pub(super) fn start(
+        layer: &MetricsLayer,
+        head: RequestHead<'_>,
+        size: Option<u64>,
+    ) -> Option<Self> {
+        if layer.excludes(head.uri.path()) {
+            return None;
         }
-        Self { guard, path, ask_response, asked: Asked::by(request.method()) }
+        let metrics = layer.metrics;
+        let (endpoint, path, ask_response) = match endpoint::find(metrics, head, layer.extractor) {
+            Found::Route(endpoint) => (endpoint, None, false),
+            Found::Path(endpoint) => (endpoint, None, true),
+            Found::Unknown(path) => (metrics.http.unmatched(), Some(path), true),
+        };
+        let guard = HttpRequestGuard::new(metrics, head.method, endpoint, size);
+        Some(Self { guard, path, ask_response })
     }
 
     /// Makes a path known as an endpoint, unless the client asked for what is not there.
+    #[inline]
     fn settle_path(&mut self, status: StatusCode) {
         if let Some(path) = self.path.take()
             && !status.is_client_error()
@@ -51,7 +54,11 @@ impl ServerExchange {
 }
 
 impl Exchange for ServerExchange {
-    fn head<B>(&mut self, response: &Response<B>, nothing_follows: bool) -> bool {
+    fn method(&self) -> HttpMethod {
+        self.guard.method()
+    }
+
+    fn head<B>(&mut self, response: &Response<B>, follows: Follows) {
         let status = response.status();
         if self.ask_response
             && let Some(endpoint) = response.extensions().get::<Endpoint>()
@@ -61,18 +68,12 @@ impl Exchange for ServerExchange {
         }
         self.settle_path(status);
         self.guard.head(status);
-        if self.asked.is_upgrade(status) {
-            self.guard.hand_over();
-            return true;
+        match follows {
+            Follows::Nothing => self.guard.end_with_head(),
+            Follows::AnotherProtocol => self.guard.hand_over(),
+            Follows::Events => self.guard.streaming(),
+            Follows::Body => {}
         }
-        if nothing_follows || self.asked.ends_with_head(status) {
-            self.guard.end_with_head();
-            return true;
-        }
-        if is_event_stream(response) {
-            self.guard.streaming();
-        }
-        false
     }
 
     fn data(&mut self, bytes: u64) {

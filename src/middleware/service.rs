@@ -6,7 +6,9 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{MetricsLayer, ResponseBody, ResponseFuture, ServerExchange, exchange::Running};
+use super::{
+    MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange, exchange::Running,
+};
 
 /// A service whose requests are recorded; made by [`MetricsLayer`].
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +38,9 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let MetricsLayer { metrics, extractor, .. } = self.layer;
-        let mut exchange = Running(
-            (!self.layer.excludes(request.uri().path()))
-                .then(|| ServerExchange::start(metrics, &request, extractor)),
-        );
+        let size = request.body().size_hint().exact();
+        let exchange = ServerExchange::start(&self.layer, RequestHead::of(&request), size);
+        let mut exchange = Running(exchange);
         let future = exchange.run(|| self.inner.call(request));
         ResponseFuture::new(future, exchange)
     }

@@ -186,7 +186,7 @@ helpers! {
     ///
     /// `endpoint` is the route template, not the path.
     pub fn start_http_request(self, method: &Method, endpoint: &str) -> HttpRequestGuard {
-        HttpRequestGuard::new(self, method, self.http.endpoints.get(endpoint))
+        HttpRequestGuard::new(self, method, self.http.endpoints.get(endpoint), None)
     }
 }
 
@@ -214,7 +214,13 @@ pub struct HttpRequestGuard {
 }
 
 impl HttpRequestGuard {
-    pub(crate) fn new(metrics: Metrics, method: &Method, endpoint: Open<HttpEndpoint>) -> Self {
+    #[inline]
+    pub(crate) fn new(
+        metrics: Metrics,
+        method: &Method,
+        endpoint: Open<HttpEndpoint>,
+        received: Option<u64>,
+    ) -> Self {
         metrics.http.active_requests.get(endpoint).inc();
         Self {
             watch: metrics.stopwatch(),
@@ -223,7 +229,7 @@ impl HttpRequestGuard {
             endpoint,
             raised: endpoint,
             first_byte: None,
-            received: None,
+            received,
             sent: 0,
             ends_with_head: false,
             upgraded: false,
@@ -235,6 +241,11 @@ impl HttpRequestGuard {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.watch.metrics()
+    }
+
+    #[inline]
+    pub(crate) fn method(&self) -> HttpMethod {
+        self.method
     }
 
     /// The status of the head, or 499 before it.
@@ -440,7 +451,7 @@ mod tests {
     fn a_request_can_change_its_endpoint_after_it_was_raised() {
         let test = Fixture::new();
         let unmatched = test.metrics.http.unmatched();
-        let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched);
+        let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched, None);
         test.assert_series(&[(r#"http_active_requests{endpoint="unmatched"}"#, 1.0)]);
         request.set_endpoint(test.metrics.http.endpoints.get("/late"));
         request.head(StatusCode::OK);
