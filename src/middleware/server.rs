@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use super::{
     End, Exchange, MetricsLayer,
     endpoint::{self, Endpoint, Found, RequestHead},
-    exchange::Follows,
+    exchange::{Follows, Running},
 };
 use crate::{
     labels::{ErrorSeverity, HttpMethod},
@@ -28,9 +28,9 @@ impl ServerExchange {
         layer: &MetricsLayer,
         head: RequestHead<'_>,
         size: Option<u64>,
-    ) -> Option<Self> {
+    ) -> Running<Self> {
         if layer.excludes(head.uri.path()) {
-            return None;
+            return Running(None);
         }
         let metrics = layer.metrics;
         let (endpoint, path, ask_response) = match endpoint::find(metrics, head, layer.extractor) {
@@ -39,7 +39,7 @@ impl ServerExchange {
             Found::Unknown(path) => (metrics.http.unmatched(), Some(path), true),
         };
         let guard = HttpRequestGuard::new(metrics, head.method, endpoint, size);
-        Some(Self { guard, path, ask_response })
+        Running(Some(Self { guard, path, ask_response }))
     }
 
     /// Makes a path known as an endpoint, unless the client asked for what is not there.

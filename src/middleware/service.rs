@@ -6,9 +6,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange, exchange::Running,
-};
+use super::{MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange};
 
 /// A service whose requests are recorded; made by [`MetricsLayer`].
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +37,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let size = request.body().size_hint().exact();
-        let exchange = ServerExchange::start(&self.layer, RequestHead::of(&request), size);
-        let mut exchange = Running(exchange);
+        let mut exchange = ServerExchange::start(&self.layer, RequestHead::of(&request), size);
         let future = exchange.run(|| self.inner.call(request));
         ResponseFuture::new(future, exchange)
     }
