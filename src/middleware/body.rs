@@ -18,13 +18,13 @@ pin_project! {
         #[pin]
         inner: B,
         exchange: Running<X>,
-        // Bytes that are still to come, if that is known.
-        left: Option<u64>,
+        // Bytes that are still to come at most.
+        left: u64,
     }
 }
 
 impl<B, X> ResponseBody<B, X> {
-    pub(super) fn new(inner: B, exchange: Running<X>, left: Option<u64>) -> Self {
+    pub(super) fn new(inner: B, exchange: Running<X>, left: u64) -> Self {
         Self { inner, exchange, left }
     }
 }
@@ -47,12 +47,12 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     // A server cuts off what goes beyond the announced length.
-                    let bytes = (data.remaining() as u64).min(this.left.unwrap_or(u64::MAX));
+                    let bytes = (data.remaining() as u64).min(*this.left);
                     this.exchange.data(bytes);
-                    *this.left = this.left.map(|left| left - bytes);
+                    *this.left -= bytes;
                 }
                 // A server drops a finished body without polling it again.
-                if frame.is_trailers() || *this.left == Some(0) || this.inner.is_end_stream() {
+                if frame.is_trailers() || *this.left == 0 || this.inner.is_end_stream() {
                     this.exchange.end(End::Complete);
                 }
             }
@@ -72,6 +72,6 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
 impl<B: Default, X> Default for ResponseBody<B, X> {
     /// A body that nothing follows.
     fn default() -> Self {
-        Self { inner: B::default(), exchange: Running(None), left: None }
+        Self { inner: B::default(), exchange: Running(None), left: u64::MAX }
     }
 }

@@ -34,9 +34,9 @@ impl<X: Exchange> Running<X> {
         Self(self.0.take())
     }
 
-    /// Tells of the response head; gives the bytes of the body that are to come, if that is known.
-    pub(super) fn head<B: Body>(&mut self, response: &Response<B>) -> Option<u64> {
-        let exchange = self.0.as_mut()?;
+    /// Tells of the response head; gives the bytes of the body that are to come at most.
+    pub(super) fn head<B: Body>(&mut self, response: &Response<B>) -> u64 {
+        let Some(exchange) = &mut self.0 else { return u64::MAX };
         let hint = response.body().size_hint().exact();
         let left = hint.or_else(|| announced_length(response.headers()));
         let follows = Follows::of(exchange.method(), response, left);
@@ -44,7 +44,7 @@ impl<X: Exchange> Running<X> {
         if matches!(follows, Follows::Nothing | Follows::AnotherProtocol) {
             self.0 = None;
         }
-        left
+        left.unwrap_or(u64::MAX)
     }
 
     /// Tells of some bytes of the body.

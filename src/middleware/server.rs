@@ -16,10 +16,9 @@ use crate::{
 #[derive(Debug)]
 pub struct ServerExchange {
     guard: HttpRequestGuard,
-    /// A path that is not known as an endpoint yet.
+    /// Where there is no route template and the response may know better: a path that is not known as an
+    /// endpoint yet, or nothing.
     path: Option<Box<str>>,
-    /// Whether the response may name the endpoint.
-    ask_response: bool,
 }
 
 impl ServerExchange {
@@ -33,22 +32,23 @@ impl ServerExchange {
             return Running(None);
         }
         let metrics = layer.metrics;
-        let (endpoint, path, ask_response) = match endpoint::find(metrics, head, layer.extractor) {
-            Found::Route(endpoint) => (endpoint, None, false),
-            Found::Path(endpoint) => (endpoint, None, true),
-            Found::Unknown(path) => (metrics.http.unmatched(), Some(path), true),
+        let (endpoint, path) = match endpoint::find(metrics, head, layer.extractor) {
+            Found::Route(endpoint) => (endpoint, None),
+            Found::Path(endpoint) => (endpoint, Some(Box::default())),
+            Found::Unknown(path) => (metrics.http.unmatched(), Some(path)),
         };
         let guard = HttpRequestGuard::new(metrics, head.method, endpoint, size);
-        Running(Some(Self { guard, path, ask_response }))
+        Running(Some(Self { guard, path }))
     }
 
-    /// Makes a path known as an endpoint, unless the client asked for what is not there.
-    #[inline]
-    fn settle_path(&mut self, status: StatusCode) {
-        if let Some(path) = self.path.take()
-            && !status.is_client_error()
-        {
-            self.guard.set_endpoint(self.guard.metrics().http.endpoints.get(&path));
+    /// Takes the endpoint that the response names, else makes the path known as one, unless the client asked
+    /// for what is not there.
+    fn settle(&mut self, path: &str, named: Option<&Endpoint>, status: StatusCode) {
+        let endpoints = &self.guard.metrics().http.endpoints;
+        if let Some(endpoint) = named {
+            self.guard.set_endpoint(endpoints.get(endpoint.as_str()));
+        } else if !path.is_empty() && !status.is_client_error() {
+            self.guard.set_endpoint(endpoints.get(path));
         }
     }
 }
@@ -60,13 +60,9 @@ impl Exchange for ServerExchange {
 
     fn head<B>(&mut self, response: &Response<B>, follows: Follows) {
         let status = response.status();
-        if self.ask_response
-            && let Some(endpoint) = response.extensions().get::<Endpoint>()
-        {
-            self.path = None;
-            self.guard.set_endpoint(self.guard.metrics().http.endpoints.get(endpoint.as_str()));
+        if let Some(path) = self.path.take() {
+            self.settle(&path, response.extensions().get(), status);
         }
-        self.settle_path(status);
         self.guard.head(status);
         match follows {
             Follows::Nothing => self.guard.end_with_head(),
@@ -81,8 +77,10 @@ impl Exchange for ServerExchange {
     }
 
     fn end(&mut self, end: End) {
-        if matches!(end, End::ServiceError | End::Panic) {
-            self.settle_path(StatusCode::INTERNAL_SERVER_ERROR);
+        if matches!(end, End::ServiceError | End::Panic)
+            && let Some(path) = self.path.take()
+        {
+            self.settle(&path, None, StatusCode::INTERNAL_SERVER_ERROR);
         }
         let metrics = self.guard.metrics();
         match end {

@@ -203,7 +203,8 @@ pub struct HttpRequestGuard {
     /// What the active gauge was raised under.
     raised: Open<HttpEndpoint>,
     first_byte: Option<Duration>,
-    received: Option<u64>,
+    /// Of the request's body, or [`UNKNOWN`].
+    received: u64,
     sent: u64,
     /// Whether the time ends with the head.
     ends_with_head: bool,
@@ -212,6 +213,9 @@ pub struct HttpRequestGuard {
     /// Whether it is known how the request ended.
     ended: bool,
 }
+
+/// A size that the request does not say.
+const UNKNOWN: u64 = u64::MAX;
 
 impl HttpRequestGuard {
     #[inline]
@@ -229,7 +233,7 @@ impl HttpRequestGuard {
             endpoint,
             raised: endpoint,
             first_byte: None,
-            received,
+            received: received.unwrap_or(UNKNOWN),
             sent: 0,
             ends_with_head: false,
             upgraded: false,
@@ -261,7 +265,7 @@ impl HttpRequestGuard {
 
     /// The size of the request's body in bytes.
     pub fn received(&mut self, bytes: u64) {
-        self.received = Some(bytes);
+        self.received = bytes;
     }
 
     /// The response head is there.
@@ -357,8 +361,8 @@ impl Drop for HttpRequestGuard {
                 http.response_size.get(route).observe(self.sent);
             }
         }
-        if let Some(received) = self.received {
-            http.request_size.get(route).observe(received);
+        if self.received != UNKNOWN {
+            http.request_size.get(route).observe(self.received);
         }
         http.active_requests.get(self.raised).dec();
     }
