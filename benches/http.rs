@@ -52,15 +52,24 @@ fn http(criterion: &mut Criterion) {
             metrics.track_http_request(method, next(), status, black_box(TOOK), (100, 2_000));
         });
     });
+    let mut answer = |metrics: Metrics| {
+        let mut request = metrics.start_http_request(black_box(&Method::GET), next());
+        request.received(100);
+        request.head(black_box(StatusCode::OK));
+        request.sent(2_000);
+        request.end();
+    };
     group.bench_function("start_http_request to its end: six families, three clocks", |bencher| {
-        bencher.iter(|| {
-            let mut request = metrics.start_http_request(black_box(&Method::GET), next());
-            request.received(100);
-            request.head(black_box(StatusCode::OK));
-            request.sent(2_000);
-            request.end();
-        });
+        bencher.iter(|| answer(metrics));
     });
+    #[cfg(feature = "quanta")]
+    {
+        let clock = backend_metrics::Clock::counter();
+        let metrics = Metrics::builder().clock(clock).build().unwrap();
+        group.bench_function("the same, Clock::counter", |bencher| {
+            bencher.iter(|| answer(metrics));
+        });
+    }
 }
 
 fn main() {

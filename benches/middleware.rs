@@ -1,5 +1,7 @@
 //! What the layer adds to a request, around a service that does nothing and on an axum router.
 //!
+//! The floor follows a request as the layer does, and records nothing.
+//!
 //! `cargo bench --bench middleware`
 
 use std::{borrow::Cow, convert::Infallible, hint::black_box, time::Duration};
@@ -16,7 +18,14 @@ use criterion::Criterion;
 use futures_util::FutureExt;
 use http::Uri;
 use http_body_util::BodyExt;
-use tower::{Layer, Service, ServiceBuilder, layer::util::Identity, service_fn};
+use tower::{Layer, Service, service_fn};
+
+use floor::Wrapping;
+
+mod floor;
+
+const IDLE: Wrapping = Wrapping { reads_clock: false };
+const CLOCK: Wrapping = Wrapping { reads_clock: true };
 
 /// Sends a request and reads the answer to its end. Nothing in it waits.
 fn answer<S, B>(service: &mut S, uri: &Uri) -> usize
@@ -35,9 +44,9 @@ where
     bytes
 }
 
-fn layer() -> MetricsLayer {
+fn layer(metrics: Metrics) -> MetricsLayer {
     // The order of the crate's own feature `axum`, so that the bench needs no feature.
-    MetricsLayer::new(Metrics::new()).endpoint(|request| {
+    MetricsLayer::new(metrics).endpoint(|request| {
         request.extensions.get::<MatchedPath>().map(|path| Cow::Borrowed(path.as_str()))
     })
 }
@@ -52,11 +61,15 @@ fn service(criterion: &mut Criterion) {
     group.bench_function("floor: no layer", |bencher| {
         bencher.iter(|| answer(black_box(&mut bare), &uri));
     });
-    let mut idle = ServiceBuilder::new().layer(Identity::new()).service(inner());
+    let mut idle = IDLE.layer(inner());
     group.bench_function("floor: a layer that does nothing", |bencher| {
         bencher.iter(|| answer(black_box(&mut idle), &uri));
     });
-    let mut recorded = layer().layer(inner());
+    let mut timed = CLOCK.layer(inner());
+    group.bench_function("floor: a layer that reads the clock three times", |bencher| {
+        bencher.iter(|| answer(black_box(&mut timed), &uri));
+    });
+    let mut recorded = layer(Metrics::new()).layer(inner());
     group.bench_function("the layer, the path normalised", |bencher| {
         bencher.iter(|| answer(black_box(&mut recorded), &uri));
     });
@@ -75,14 +88,27 @@ fn router(criterion: &mut Criterion) {
     group.bench_function("floor: no layer", |bencher| {
         bencher.iter(|| answer(black_box(&mut bare), &uri));
     });
-    let mut idle = inner().layer(Identity::new());
+    let mut idle = inner().layer(IDLE);
     group.bench_function("floor: a layer that does nothing", |bencher| {
         bencher.iter(|| answer(black_box(&mut idle), &uri));
     });
-    let mut recorded = inner().layer(layer());
+    let mut timed = inner().layer(CLOCK);
+    group.bench_function("floor: a layer that reads the clock three times", |bencher| {
+        bencher.iter(|| answer(black_box(&mut timed), &uri));
+    });
+    let mut recorded = inner().layer(layer(Metrics::new()));
     group.bench_function("the layer", |bencher| {
         bencher.iter(|| answer(black_box(&mut recorded), &uri));
     });
+    #[cfg(feature = "quanta")]
+    {
+        let clock = backend_metrics::Clock::counter();
+        let metrics = Metrics::builder().clock(clock).build().unwrap();
+        let mut counted = inner().layer(layer(metrics));
+        group.bench_function("the layer, Clock::counter", |bencher| {
+            bencher.iter(|| answer(black_box(&mut counted), &uri));
+        });
+    }
 }
 
 fn main() {

@@ -13,7 +13,7 @@ use std::{
 use prometheus_client::registry::Registry;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Moment},
     labels::ErrorSeverity,
     registry::{Family, Now},
     subsystems::Subsystems,
@@ -90,7 +90,7 @@ impl Metrics {
     #[inline]
     #[must_use]
     pub fn stopwatch(self) -> Stopwatch {
-        Stopwatch { metrics: self, started: self.0.clock.now() }
+        Stopwatch { metrics: self, started: self.0.clock.begin() }
     }
 
     /// The threshold of a slow query.
@@ -150,7 +150,7 @@ impl fmt::Debug for Metrics {
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch {
     metrics: Metrics,
-    started: Instant,
+    started: Moment,
 }
 
 impl Stopwatch {
@@ -165,6 +165,6 @@ impl Stopwatch {
     #[inline]
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.metrics.instance().clock.now().saturating_duration_since(self.started)
+        self.metrics.instance().clock.since(self.started)
     }
 }

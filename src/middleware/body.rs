@@ -1,16 +1,15 @@
 //! The body of a response whose request is followed.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{End, Exchange};
+use super::{End, Exchange, exchange::Running};
 
 pin_project! {
     /// A response body that counts its bytes and notes its end.
@@ -18,27 +17,15 @@ pin_project! {
     pub struct ResponseBody<B, X> {
         #[pin]
         inner: B,
-        exchange: Option<X>,
-        // Bytes that are still to come, if that is known.
-        left: Option<u64>,
+        exchange: Running<X>,
+        // Bytes that are still to come at most.
+        left: u64,
     }
 }
 
-impl<B: Body, X: Exchange> ResponseBody<B, X> {
-    /// Follows `inner`; `announced` is the length that its head gives.
-    pub(super) fn new(inner: B, exchange: Option<X>, announced: Option<u64>) -> Self {
-        let left = announced.or_else(|| inner.size_hint().exact());
-        let mut this = Self { inner, exchange, left };
-        if this.inner.is_end_stream() || this.left == Some(0) {
-            finish(&mut this.exchange, End::Complete);
-        }
-        this
-    }
-}
-
-fn finish<X: Exchange>(exchange: &mut Option<X>, end: End) {
-    if let Some(exchange) = exchange.take() {
-        exchange.end(end);
+impl<B, X> ResponseBody<B, X> {
+    pub(super) fn new(inner: B, exchange: Running<X>, left: u64) -> Self {
+        Self { inner, exchange, left }
     }
 }
 
@@ -52,31 +39,25 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let inner = this.inner.as_mut();
-        let polled = match catch_unwind(AssertUnwindSafe(|| inner.poll_frame(context))) {
-            Ok(polled) => polled,
-            Err(panic) => {
-                finish(this.exchange, End::Panic);
-                resume_unwind(panic)
-            }
-        };
-        let frame = ready!(polled);
-        match &frame {
-            None => finish(this.exchange, End::Complete),
-            Some(Err(_)) => finish(this.exchange, End::BodyError),
-            Some(Ok(frame)) => {
-                if let (Some(data), Some(exchange)) = (frame.data_ref(), this.exchange.as_mut()) {
+        let polled = this.exchange.run(|| inner.poll_frame(context));
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(None) => this.exchange.end(End::Complete),
+            Poll::Ready(Some(Err(_))) => this.exchange.end(End::BodyError),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
                     // A server cuts off what goes beyond the announced length.
-                    let bytes = (data.remaining() as u64).min(this.left.unwrap_or(u64::MAX));
-                    exchange.data(bytes);
-                    *this.left = this.left.map(|left| left - bytes);
+                    let bytes = (data.remaining() as u64).min(*this.left);
+                    this.exchange.data(bytes);
+                    *this.left -= bytes;
                 }
                 // A server drops a finished body without polling it again.
-                if frame.is_trailers() || *this.left == Some(0) || this.inner.is_end_stream() {
-                    finish(this.exchange, End::Complete);
+                if frame.is_trailers() || *this.left == 0 || this.inner.is_end_stream() {
+                    this.exchange.end(End::Complete);
                 }
             }
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -91,6 +72,6 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
 impl<B: Default, X> Default for ResponseBody<B, X> {
     /// A body that nothing follows.
     fn default() -> Self {
-        Self { inner: B::default(), exchange: None, left: None }
+        Self { inner: B::default(), exchange: Running(None), left: u64::MAX }
     }
 }

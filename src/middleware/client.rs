@@ -9,11 +9,11 @@ use tower_service::Service;
 
 use super::{
     End, Exchange, ResponseBody, ResponseFuture,
-    exchange::{Asked, is_event_stream},
-    service::call,
+    exchange::{Follows, Running},
 };
 use crate::{
     Metrics, Open,
+    labels::HttpMethod,
     subsystems::http_client::{Upstream, UpstreamRequestGuard},
 };
 
@@ -98,9 +98,10 @@ where
         });
         let exchange = ClientExchange {
             guard: UpstreamRequestGuard::new(metrics, upstream, request.method()),
-            asked: Asked::by(request.method()),
         };
-        call(&mut self.inner, request, Some(exchange))
+        let mut exchange = Running(Some(exchange));
+        let future = exchange.run(|| self.inner.call(request));
+        ResponseFuture::new(future, exchange)
     }
 }
 
@@ -108,25 +109,27 @@ where
 #[derive(Debug)]
 pub struct ClientExchange {
     guard: UpstreamRequestGuard,
-    asked: Asked,
 }
 
 impl Exchange for ClientExchange {
-    fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+    fn method(&self) -> HttpMethod {
+        self.guard.method()
+    }
+
+    fn head<B>(&mut self, response: &Response<B>, follows: Follows) {
         // Dropped from now on it counts with its status: a caller need not read the body.
         self.guard.head(response.status());
-        if is_event_stream(response) {
+        if follows == Follows::Events {
             self.guard.streaming();
         }
-        (!self.asked.ends_with_head(response.status())).then_some(self)
     }
 
     fn data(&mut self, _: u64) {}
 
-    fn end(self, end: End) {
+    fn end(&mut self, end: End) {
         match end {
-            End::Complete => drop(self.guard),
-            End::ServiceError | End::BodyError | End::Panic => self.guard.error(),
+            End::Complete => {}
+            End::ServiceError | End::BodyError | End::Panic => self.guard.fail(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The future of a response whose request is followed.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -10,7 +9,7 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{End, Exchange, ResponseBody};
+use super::{End, Exchange, ResponseBody, exchange::Running};
 
 pin_project! {
     /// The future of [`MetricsService`](super::MetricsService) and [`ClientService`](super::ClientService).
@@ -19,12 +18,12 @@ pin_project! {
     pub struct ResponseFuture<F, X> {
         #[pin]
         inner: F,
-        exchange: Option<X>,
+        exchange: Running<X>,
     }
 }
 
 impl<F, X> ResponseFuture<F, X> {
-    pub(super) fn new(inner: F, exchange: Option<X>) -> Self {
+    pub(super) fn new(inner: F, exchange: Running<X>) -> Self {
         Self { inner, exchange }
     }
 }
@@ -39,33 +38,16 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let inner = this.inner;
-        let polled = match catch_unwind(AssertUnwindSafe(|| inner.poll(context))) {
-            Ok(polled) => polled,
-            Err(panic) => {
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.end(End::Panic);
-                }
-                resume_unwind(panic)
-            }
-        };
-        match ready!(polled) {
+        match ready!(this.exchange.run(|| this.inner.poll(context))) {
             Ok(response) => {
-                let exchange = this.exchange.take().and_then(|exchange| exchange.head(&response));
-                let announced = announced_length(response.headers());
-                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, exchange, announced))))
+                let mut exchange = this.exchange.take();
+                let left = exchange.head(&response);
+                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, exchange, left))))
             }
             Err(error) => {
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.end(End::ServiceError);
-                }
+                this.exchange.end(End::ServiceError);
                 Poll::Ready(Err(error))
             }
         }
     }
-}
-
-/// The length in the head, if it is a number.
-fn announced_length(headers: &http::HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -35,9 +35,10 @@
 //! # Bodies
 //!
 //! Response bodies are counted frame by frame as they are sent. A body has ended when it gives no further
-//! frame, when it says so itself, or when the announced bytes were sent: servers drop a finished body
-//! without asking it again. `size_hint`, `is_end_stream` and trailers pass through. The size of a request is
-//! what its head announces; one of unknown length is no sample.
+//! frame, when it says so itself, or when as many bytes were sent as it said before, or else its head: servers
+//! drop a finished body without asking it again. A stream of events is one whose length nobody says; it has no
+//! end of its own. `size_hint`, `is_end_stream` and trailers pass through. The size of a request is what its
+//! head announces; one of unknown length is no sample.
 //!
 //! # Exemplars
 //!
@@ -83,7 +84,7 @@ pub use self::{
     body::ResponseBody,
     client::{ClientExchange, ClientLayer, ClientService},
     endpoint::{Endpoint, RequestHead},
-    exchange::{End, Exchange},
+    exchange::{End, Exchange, Follows},
     future::ResponseFuture,
     layer::MetricsLayer,
     server::ServerExchange,

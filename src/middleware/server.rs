@@ -1,100 +1,99 @@
 //! The server's side of a request.
 
-use http::{Request, Response, StatusCode};
-use http_body::Body;
+use http::{Response, StatusCode};
 
 use super::{
-    End, Exchange,
-    endpoint::{self, Endpoint, Extractor, Found, RequestHead},
-    exchange::{Asked, is_event_stream},
+    End, Exchange, MetricsLayer,
+    endpoint::{self, Endpoint, Found, RequestHead},
+    exchange::{Follows, Running},
 };
-use crate::{Metrics, labels::ErrorSeverity, subsystems::http::HttpRequestGuard};
+use crate::{
+    labels::{ErrorSeverity, HttpMethod},
+    subsystems::http::HttpRequestGuard,
+};
 
 /// A request that the service answers.
 #[derive(Debug)]
 pub struct ServerExchange {
     guard: HttpRequestGuard,
-    /// A path that is not known as an endpoint yet.
+    /// Where there is no route template and the response may know better: a path that is not known as an
+    /// endpoint yet, or nothing.
     path: Option<Box<str>>,
-    /// Whether the response may name the endpoint.
-    ask_response: bool,
-    asked: Asked,
 }
 
 impl ServerExchange {
-    pub(super) fn start<B: Body>(
-        metrics: Metrics,
-        request: &Request<B>,
-        extractor: Option<Extractor>,
-    ) -> Self {
-        let (endpoint, path, ask_response) =
-            match endpoint::find(metrics, RequestHead::of(request), extractor) {
-                Found::Route(endpoint) => (endpoint, None, false),
-                Found::Path(endpoint) => (endpoint, None, true),
-                Found::Unknown(path) => (metrics.http.unmatched(), Some(path), true),
-            };
-        let mut guard = HttpRequestGuard::new(metrics, request.method(), endpoint);
-        if let Some(bytes) = request.body().size_hint().exact() {
-            guard.received(bytes);
+    /// None if the layer leaves the request out. `size` is that of its body, if it is known.
+    pub(super) fn start(
+        layer: &MetricsLayer,
+        head: RequestHead<'_>,
+        size: Option<u64>,
+    ) -> Running<Self> {
+        if layer.excludes(head.uri.path()) {
+            return Running(None);
         }
-        Self { guard, path, ask_response, asked: Asked::by(request.method()) }
+        let metrics = layer.metrics;
+        let (endpoint, path) = match endpoint::find(metrics, head, layer.extractor) {
+            Found::Route(endpoint) => (endpoint, None),
+            Found::Path(endpoint) => (endpoint, Some(Box::default())),
+            Found::Unknown(path) => (metrics.http.unmatched(), Some(path)),
+        };
+        let guard = HttpRequestGuard::new(metrics, head.method, endpoint, size);
+        Running(Some(Self { guard, path }))
     }
 
-    /// Makes a path known as an endpoint, unless the client asked for what is not there.
-    fn settle_path(&mut self, status: StatusCode) {
-        if let Some(path) = self.path.take()
-            && !status.is_client_error()
-        {
-            self.guard.set_endpoint(self.guard.metrics().http.endpoints.get(&path));
+    /// Takes the endpoint that the response names, else makes the path known as one, unless the client asked
+    /// for what is not there.
+    fn settle(&mut self, path: &str, named: Option<&Endpoint>, status: StatusCode) {
+        let endpoints = &self.guard.metrics().http.endpoints;
+        if let Some(endpoint) = named {
+            self.guard.set_endpoint(endpoints.get(endpoint.as_str()));
+        } else if !path.is_empty() && !status.is_client_error() {
+            self.guard.set_endpoint(endpoints.get(path));
         }
     }
 }
 
 impl Exchange for ServerExchange {
-    fn head<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+    fn method(&self) -> HttpMethod {
+        self.guard.method()
+    }
+
+    fn head<B>(&mut self, response: &Response<B>, follows: Follows) {
         let status = response.status();
-        if self.ask_response
-            && let Some(endpoint) = response.extensions().get::<Endpoint>()
-        {
-            self.path = None;
-            self.guard.set_endpoint(self.guard.metrics().http.endpoints.get(endpoint.as_str()));
+        if let Some(path) = self.path.take() {
+            self.settle(&path, response.extensions().get(), status);
         }
-        self.settle_path(status);
         self.guard.head(status);
-        if self.asked.is_upgrade(status) {
-            self.guard.upgraded();
-            return None;
+        match follows {
+            Follows::Nothing => self.guard.end_with_head(),
+            Follows::AnotherProtocol => self.guard.hand_over(),
+            Follows::Events => self.guard.streaming(),
+            Follows::Body => {}
         }
-        if self.asked.ends_with_head(status) {
-            self.guard.end();
-            return None;
-        }
-        if is_event_stream(response) {
-            self.guard.streaming();
-        }
-        Some(self)
     }
 
     fn data(&mut self, bytes: u64) {
         self.guard.sent(bytes);
     }
 
-    fn end(mut self, end: End) {
-        if matches!(end, End::ServiceError | End::Panic) {
-            self.settle_path(StatusCode::INTERNAL_SERVER_ERROR);
+    fn end(&mut self, end: End) {
+        if matches!(end, End::ServiceError | End::Panic)
+            && let Some(path) = self.path.take()
+        {
+            self.settle(&path, None, StatusCode::INTERNAL_SERVER_ERROR);
         }
         let metrics = self.guard.metrics();
         match end {
-            End::Complete => self.guard.end(),
+            End::Complete => self.guard.complete(),
             End::ServiceError => {
                 metrics.track_application_error("handler_error", ErrorSeverity::Error);
-                self.guard.failed();
+                self.guard.fail();
             }
             End::BodyError => {
                 metrics.track_application_error("response_body_error", ErrorSeverity::Error);
-                self.guard.failed();
+                self.guard.fail();
             }
-            End::Panic => self.guard.panicked(),
+            End::Panic => self.guard.panic(),
         }
     }
 }

@@ -1,15 +1,12 @@
 //! The service of the layer around a service.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{End, Exchange, MetricsLayer, ResponseBody, ResponseFuture, ServerExchange};
+use super::{MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange};
 
 /// A service whose requests are recorded; made by [`MetricsLayer`].
 #[derive(Clone, Copy, Debug)]
@@ -39,30 +36,9 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let MetricsLayer { metrics, extractor, .. } = self.layer;
-        let exchange = (!self.layer.excludes(request.uri().path()))
-            .then(|| ServerExchange::start(metrics, &request, extractor));
-        call(&mut self.inner, request, exchange)
-    }
-}
-
-/// Calls the inner service; a panic in it ends the exchange.
-pub(super) fn call<S, A, X>(
-    inner: &mut S,
-    request: Request<A>,
-    exchange: Option<X>,
-) -> ResponseFuture<S::Future, X>
-where
-    S: Service<Request<A>>,
-    X: Exchange,
-{
-    match catch_unwind(AssertUnwindSafe(|| inner.call(request))) {
-        Ok(future) => ResponseFuture::new(future, exchange),
-        Err(panic) => {
-            if let Some(exchange) = exchange {
-                exchange.end(End::Panic);
-            }
-            resume_unwind(panic)
-        }
+        let size = request.body().size_hint().exact();
+        let mut exchange = ServerExchange::start(&self.layer, RequestHead::of(&request), size);
+        let future = exchange.run(|| self.inner.call(request));
+        ResponseFuture::new(future, exchange)
     }
 }

@@ -186,7 +186,7 @@ helpers! {
     ///
     /// `endpoint` is the route template, not the path.
     pub fn start_http_request(self, method: &Method, endpoint: &str) -> HttpRequestGuard {
-        HttpRequestGuard::new(self, method, self.http.endpoints.get(endpoint))
+        HttpRequestGuard::new(self, method, self.http.endpoints.get(endpoint), None)
     }
 }
 
@@ -203,7 +203,8 @@ pub struct HttpRequestGuard {
     /// What the active gauge was raised under.
     raised: Open<HttpEndpoint>,
     first_byte: Option<Duration>,
-    received: Option<u64>,
+    /// Of the request's body, or [`UNKNOWN`].
+    received: u64,
     sent: u64,
     /// Whether the time ends with the head.
     ends_with_head: bool,
@@ -213,8 +214,17 @@ pub struct HttpRequestGuard {
     ended: bool,
 }
 
+/// A size that the request does not say.
+const UNKNOWN: u64 = u64::MAX;
+
 impl HttpRequestGuard {
-    pub(crate) fn new(metrics: Metrics, method: &Method, endpoint: Open<HttpEndpoint>) -> Self {
+    #[inline]
+    pub(crate) fn new(
+        metrics: Metrics,
+        method: &Method,
+        endpoint: Open<HttpEndpoint>,
+        received: Option<u64>,
+    ) -> Self {
         metrics.http.active_requests.get(endpoint).inc();
         Self {
             watch: metrics.stopwatch(),
@@ -223,7 +233,7 @@ impl HttpRequestGuard {
             endpoint,
             raised: endpoint,
             first_byte: None,
-            received: None,
+            received: received.unwrap_or(UNKNOWN),
             sent: 0,
             ends_with_head: false,
             upgraded: false,
@@ -235,6 +245,11 @@ impl HttpRequestGuard {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.watch.metrics()
+    }
+
+    #[inline]
+    pub(crate) fn method(&self) -> HttpMethod {
+        self.method
     }
 
     /// The status of the head, or 499 before it.
@@ -250,7 +265,7 @@ impl HttpRequestGuard {
 
     /// The size of the request's body in bytes.
     pub fn received(&mut self, bytes: u64) {
-        self.received = Some(bytes);
+        self.received = bytes;
     }
 
     /// The response head is there.
@@ -267,14 +282,12 @@ impl HttpRequestGuard {
 
     /// The response was sent to its end.
     pub fn end(mut self) {
-        self.ended = true;
+        self.complete();
     }
 
     /// The connection was handed over by an upgrade: the request's time ended with the head.
     pub fn upgraded(mut self) {
-        self.ends_with_head = true;
-        self.upgraded = true;
-        self.ended = true;
+        self.hand_over();
     }
 
     /// The response, whose head is there, is a stream of events without an end of its own.
@@ -293,15 +306,37 @@ impl HttpRequestGuard {
 
     /// The handler or the body panicked: 500, unless the head was sent.
     pub fn panicked(mut self) {
-        self.metrics().http.panics.get(self.endpoint).inc();
-        self.fail();
+        self.panic();
     }
 
-    fn fail(&mut self) {
+    // The ends, for a guard that is dropped where it is.
+
+    #[inline]
+    pub(crate) fn complete(&mut self) {
+        self.ended = true;
+    }
+
+    /// The response was sent to its end with its head.
+    pub(crate) fn end_with_head(&mut self) {
+        self.ends_with_head = true;
+        self.ended = true;
+    }
+
+    pub(crate) fn hand_over(&mut self) {
+        self.upgraded = true;
+        self.end_with_head();
+    }
+
+    pub(crate) fn fail(&mut self) {
         if self.first_byte.is_none() {
             self.status = StatusCode::INTERNAL_SERVER_ERROR;
         }
         self.ended = true;
+    }
+
+    pub(crate) fn panic(&mut self) {
+        self.metrics().http.panics.get(self.endpoint).inc();
+        self.fail();
     }
 }
 
@@ -326,8 +361,8 @@ impl Drop for HttpRequestGuard {
                 http.response_size.get(route).observe(self.sent);
             }
         }
-        if let Some(received) = self.received {
-            http.request_size.get(route).observe(received);
+        if self.received != UNKNOWN {
+            http.request_size.get(route).observe(self.received);
         }
         http.active_requests.get(self.raised).dec();
     }
@@ -420,7 +455,7 @@ mod tests {
     fn a_request_can_change_its_endpoint_after_it_was_raised() {
         let test = Fixture::new();
         let unmatched = test.metrics.http.unmatched();
-        let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched);
+        let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched, None);
         test.assert_series(&[(r#"http_active_requests{endpoint="unmatched"}"#, 1.0)]);
         request.set_endpoint(test.metrics.http.endpoints.get("/late"));
         request.head(StatusCode::OK);

@@ -150,6 +150,10 @@ impl UpstreamRequestGuard {
         }
     }
 
+    pub(crate) fn method(&self) -> HttpMethod {
+        self.method
+    }
+
     /// The response head is there. Dropped from now on, the request counts with this status.
     pub fn head(&mut self, status: StatusCode) {
         self.status = Some(status);
@@ -168,6 +172,10 @@ impl UpstreamRequestGuard {
 
     /// No response came, or it broke off.
     pub fn error(mut self) {
+        self.fail();
+    }
+
+    pub(crate) fn fail(&mut self) {
         self.status = None;
     }
 }

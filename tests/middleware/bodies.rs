@@ -137,6 +137,19 @@ fn bytes_past_the_content_length_are_not_sent_and_not_counted() {
 }
 
 #[test]
+fn what_a_body_knows_of_its_length_goes_before_its_head() {
+    for length in ["10", "20"] {
+        let test = Test::new();
+        let plan = Plan::ok().body([Data(10), Data(5)]).sized().header(CONTENT_LENGTH, length);
+        let mut response = test.answer("GET", plan).unwrap();
+        frame(&mut response);
+        test.assert_moved(r#"http_active_requests{endpoint="/orders/{id}"} 1"#);
+        frame(&mut response);
+        assert_complete(&test, 15);
+    }
+}
+
+#[test]
 fn a_content_length_that_is_no_number_is_none() {
     for length in ["", "ten", "-1", "1 0", "18446744073709551616"] {
         let test = Test::new();

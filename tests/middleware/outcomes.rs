@@ -2,7 +2,10 @@
 
 use std::task::Poll;
 
-use http::{StatusCode, header::CONTENT_TYPE};
+use http::{
+    StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use tower::Service;
 
 use crate::{
@@ -311,6 +314,17 @@ fn only_the_type_of_event_streams_makes_one() {
         read(test.answer("GET", plan).unwrap());
         let sum = r#"http_request_duration_seconds_sum{method="GET",endpoint="/orders/{id}"}"#;
         assert_eq!(test.series(sum), Some(duration), "{content_type}");
+    }
+}
+
+#[test]
+fn events_of_a_known_length_have_an_end_and_take_the_time_to_it() {
+    let plan = events().body([Takes(20), Data(10)]);
+    for plan in [plan.clone().sized(), plan.header(CONTENT_LENGTH, "10")] {
+        let test = Test::new();
+        read(test.answer("GET", plan).unwrap());
+        let sum = r#"http_request_duration_seconds_sum{method="GET",endpoint="/orders/{id}"}"#;
+        assert_eq!(test.series(sum), Some(0.05));
     }
 }
 
