@@ -19,10 +19,15 @@ pub const BARE: &str = "no layer";
 pub const IDLE: &str = "a layer that does nothing";
 
 /// What each layer records.
-pub const FAMILIES: &[[&str; 2]] = &[[
-    "backend-metrics",
-    "6: count, duration, time to first byte, both sizes, active; and panics, cancellations",
-]];
+pub const FAMILIES: &[[&str; 2]] = &[
+    [
+        "backend-metrics",
+        "6: count, duration, first byte, both sizes, active; 2 more for panics and cancellations",
+    ],
+    ["axum-prometheus", "3: count, duration, active"],
+    ["prometheus-axum-middleware", "4: count, duration, size of the response, active"],
+    ["tower-otel, axum-otel-metrics, tower-otel-http-metrics", "4: duration, both sizes, active"],
+];
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -76,5 +81,42 @@ where
     }
 }
 
+/// Each set up as its documentation has it. Those of `OpenTelemetry` record into an SDK whose reader is asked
+/// by nobody, which costs a request nothing.
 #[cfg(feature = "peers")]
-fn peers(_: &mut Vec<Case>) {}
+fn peers(cases: &mut Vec<Case>) {
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
+
+    add(cases, "axum-prometheus", Use::Idiomatic, |router| {
+        router.layer(axum_prometheus::PrometheusMetricLayer::pair().0)
+    });
+    add(cases, "prometheus-axum-middleware", Use::Idiomatic, |router| {
+        router.layer(prometheus_axum_middleware::PrometheusAxumLayer::new())
+    });
+    add(cases, "tower-otel", Use::Idiomatic, |router| {
+        let provider = SdkMeterProvider::builder().with_reader(ManualReader::default()).build();
+        router.layer(tower_otel::metrics::HttpLayer::server(&kept(provider).meter("peers")))
+    });
+    add(cases, "axum-otel-metrics", Use::Idiomatic, |router| {
+        use opentelemetry_sdk_0_32::metrics::{ManualReader, SdkMeterProvider};
+        let provider = SdkMeterProvider::builder().with_reader(ManualReader::default()).build();
+        router.layer(
+            axum_otel_metrics::HttpMetricsLayerBuilder::new().with_provider(provider).build(),
+        )
+    });
+    add(cases, "tower-otel-http-metrics", Use::Idiomatic, |router| {
+        use opentelemetry_0_30::metrics::MeterProvider;
+        use opentelemetry_sdk_0_30::metrics::{ManualReader, SdkMeterProvider};
+        let provider = SdkMeterProvider::builder().with_reader(ManualReader::default()).build();
+        let layer = tower_otel_http_metrics::HTTPMetricsLayerBuilder::builder();
+        router
+            .layer(layer.with_meter(kept(provider).meter("peers")).build().expect("it has a meter"))
+    });
+}
+
+/// Its instruments stop with it.
+#[cfg(feature = "peers")]
+fn kept<T>(provider: T) -> &'static T {
+    Box::leak(Box::new(provider))
+}

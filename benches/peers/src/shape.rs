@@ -16,8 +16,10 @@ pub const TOOK: Duration = Duration::from_micros(1_700);
     feature = "peers",
     derive(
         fastmetrics::derive::EncodeLabelValue,
+        foundations::telemetry::metrics::LowCardinalityLabel,
         measured::FixedCardinalityLabel,
         prometheus_client::encoding::EncodeLabelValue,
+        serde::Serialize,
     )
 )]
 pub enum QueryType {
@@ -46,8 +48,10 @@ impl QueryType {
     feature = "peers",
     derive(
         fastmetrics::derive::EncodeLabelValue,
+        foundations::telemetry::metrics::LowCardinalityLabel,
         measured::FixedCardinalityLabel,
         prometheus_client::encoding::EncodeLabelValue,
+        serde::Serialize,
     )
 )]
 pub enum QueryStatus {
@@ -72,8 +76,10 @@ impl QueryStatus {
     feature = "peers",
     derive(
         fastmetrics::derive::EncodeLabelValue,
+        foundations::telemetry::metrics::LowCardinalityLabel,
         measured::FixedCardinalityLabel,
         prometheus_client::encoding::EncodeLabelValue,
+        serde::Serialize,
     )
 )]
 pub enum Method {

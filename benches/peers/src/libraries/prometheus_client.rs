@@ -6,12 +6,12 @@ use backend_metrics::Format;
 use prometheus_client::{
     encoding::{EncodeLabelSet, prometheus_text, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{Metric, Registry},
+    registry::Registry,
 };
 
 use crate::{
     library::{Count, Handles, Level, Library, Observe},
-    shape::{self, Method, Name, QueryStatus, QueryType, Request},
+    shape::{self, Method, QueryStatus, QueryType, Request},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -21,7 +21,7 @@ struct QueryLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct QueryTypeLabels {
+struct TypeLabels {
     query_type: QueryType,
 }
 
@@ -48,7 +48,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub struct PrometheusClient {
     registry: Registry,
     queries: Family<QueryLabels, Counter>,
-    query_duration: Histograms<QueryTypeLabels>,
+    query_duration: Histograms<TypeLabels>,
     requests: Family<ResponseLabels, Counter>,
     request_duration: Histograms<RouteLabels>,
     request_size: Histograms<RouteLabels>,
@@ -75,10 +75,6 @@ fn endpoint(request: &Request) -> EndpointLabels {
     EndpointLabels { endpoint: request.endpoint.clone() }
 }
 
-fn bounds(bounds: &'static [f64]) -> Histogram {
-    Histogram::new(bounds.iter().copied())
-}
-
 impl Library for PrometheusClient {
     const NAME: &'static str = "prometheus-client";
     type Counter = Counter;
@@ -87,37 +83,35 @@ impl Library for PrometheusClient {
 
     fn new() -> Self {
         let mut registry = Registry::default();
-        let mut counters = Registered(&mut registry);
-        let queries = counters.add(&shape::QUERIES, Family::default());
-        let query_duration = counters.add(
-            &shape::QUERY_DURATION,
-            Family::new_with_constructor((|| bounds(shape::QUERY)) as fn() -> _),
-        );
-        let requests = counters.add(&shape::REQUESTS, Family::default());
-        let durations = (|| bounds(shape::REQUEST)) as fn() -> _;
-        let request_duration =
-            counters.add(&shape::REQUEST_DURATION, Family::new_with_constructor(durations));
-        let sizes = (|| bounds(shape::SIZE)) as fn() -> _;
-        let request_size = counters.add(&shape::REQUEST_BYTES, Family::new_with_constructor(sizes));
-        let sizes = (|| bounds(shape::RESPONSE_SIZE)) as fn() -> _;
-        let response_size =
-            counters.add(&shape::RESPONSE_BYTES, Family::new_with_constructor(sizes));
-        let first_byte = counters.add(&shape::FIRST_BYTE, Family::new_with_constructor(durations));
-        let active = counters.add(&shape::ACTIVE, Family::default());
-        let cancelled = counters.add(&shape::CANCELLED, Family::default());
-        let panics = counters.add(&shape::PANICS, Family::default());
+        macro_rules! registered {
+            ($name:ident, $family:expr) => {{
+                let family = $family;
+                registry.register(shape::$name.stem(), shape::$name.help, family.clone());
+                family
+            }};
+        }
+        macro_rules! histograms {
+            ($name:ident, $bounds:ident) => {
+                registered!(
+                    $name,
+                    Histograms::new_with_constructor(|| Histogram::new(
+                        shape::$bounds.iter().copied()
+                    ))
+                )
+            };
+        }
         Self {
+            queries: registered!(QUERIES, Family::default()),
+            query_duration: histograms!(QUERY_DURATION, QUERY),
+            requests: registered!(REQUESTS, Family::default()),
+            request_duration: histograms!(REQUEST_DURATION, REQUEST),
+            request_size: histograms!(REQUEST_BYTES, SIZE),
+            response_size: histograms!(RESPONSE_BYTES, RESPONSE_SIZE),
+            first_byte: histograms!(FIRST_BYTE, REQUEST),
+            active: registered!(ACTIVE, Family::default()),
+            cancelled: registered!(CANCELLED, Family::default()),
+            panics: registered!(PANICS, Family::default()),
             registry,
-            queries,
-            query_duration,
-            requests,
-            request_duration,
-            request_size,
-            response_size,
-            first_byte,
-            active,
-            cancelled,
-            panics,
         }
     }
 
@@ -126,9 +120,7 @@ impl Library for PrometheusClient {
     }
 
     fn observe_query(&self, query_type: QueryType, took: Duration) {
-        self.query_duration
-            .get_or_create(&QueryTypeLabels { query_type })
-            .observe(took.as_secs_f64());
+        self.query_duration.get_or_create(&TypeLabels { query_type }).observe(took.as_secs_f64());
     }
 
     fn start_request(&self, request: &Request) {
@@ -158,7 +150,7 @@ impl Library for PrometheusClient {
     }
 
     fn query_histogram(&'static self, query_type: QueryType) -> Histogram {
-        self.query_duration.get_or_create_owned(&QueryTypeLabels { query_type })
+        self.query_duration.get_or_create_owned(&TypeLabels { query_type })
     }
 
     fn request_handles(&'static self, request: &Request) -> Self::Handles {
@@ -182,16 +174,6 @@ impl Library for PrometheusClient {
         }
         .expect("a string takes everything");
         Some(text)
-    }
-}
-
-/// Puts families into a registry.
-struct Registered<'a>(&'a mut Registry);
-
-impl Registered<'_> {
-    fn add<M: Metric + Clone>(&mut self, name: &Name, metric: M) -> M {
-        self.0.register(name.stem(), name.help, metric.clone());
-        metric
     }
 }
 
