@@ -15,8 +15,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Batches per process; their median counts.
 const BATCHES: usize = 15;
-/// The least time of a batch: long beside a tick of the scheduler.
-const BATCH: Duration = Duration::from_millis(10);
+/// The least nanoseconds of a batch: long beside a tick of the scheduler.
+const BATCH: u64 = 10_000_000;
 
 /// What a case gives: named numbers.
 pub type Sample = BTreeMap<String, f64>;
@@ -87,7 +87,7 @@ impl Bench {
                         for _ in 0..events {
                             event();
                         }
-                        busy.fetch_add(nanoseconds(thread_time() - before), Relaxed);
+                        busy.fetch_add(thread_time() - before, Relaxed);
                         end.wait();
                     });
                 }
@@ -97,8 +97,12 @@ impl Bench {
                 started.elapsed()
             });
             upkeep();
-            (elapsed, Duration::from_nanos(busy.into_inner()) / u32::try_from(threads).unwrap_or(1))
+            (nanoseconds(elapsed), busy.into_inner() / threads as u64)
         };
+        if let Some(events) = self.events {
+            batch(events);
+            return Sample::new();
+        }
         let events = calibrate(&mut |events| batch(events).0);
         let (mut elapsed, mut busy) = (Vec::new(), Vec::new());
         for _ in 0..BATCHES {
@@ -119,47 +123,46 @@ pub fn long<T>(run: impl FnMut() -> T) -> f64 {
 /// The same by the clock, for what is not done by one thread.
 pub fn long_elapsed<T>(run: impl FnMut() -> T) -> f64 {
     let began = Instant::now();
-    long_by(|| began.elapsed(), run)
+    long_by(|| nanoseconds(began.elapsed()), run)
 }
 
-fn long_by<T>(clock: impl Fn() -> Duration, mut run: impl FnMut() -> T) -> f64 {
+fn long_by<T>(clock: impl Fn() -> u64, mut run: impl FnMut() -> T) -> f64 {
     let mut times = Vec::new();
     let began = Instant::now();
     while times.len() < 4 || (times.len() < 200 && began.elapsed() < Duration::from_millis(400)) {
         let before = clock();
         let result = black_box(run());
-        times.push(nanoseconds(clock() - before) as f64);
+        times.push((clock() - before) as f64);
         drop(result);
     }
     // The first fills the caches.
     median(&mut times[1..])
 }
 
-/// The time that the thread had a processor.
-pub fn thread_time() -> Duration {
+/// The nanoseconds that the thread had a processor.
+pub fn thread_time() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-pub fn nanoseconds(time: Duration) -> u64 {
+fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How many events fill a batch.
-fn calibrate(batch: &mut impl FnMut(u64) -> Duration) -> u64 {
+fn calibrate(batch: &mut impl FnMut(u64) -> u64) -> u64 {
     let mut events = 1_000;
     loop {
         let took = batch(events);
         if took >= BATCH {
             return events;
         }
-        let missing = BATCH.as_nanos() / took.as_nanos().max(1);
-        events = events.saturating_mul(u64::try_from(missing.clamp(2, 10)).unwrap_or(10));
+        events = events.saturating_mul((BATCH / took.max(1)).clamp(2, 10));
     }
 }
 
-fn per_event(took: Duration, events: u64) -> f64 {
-    took.as_nanos() as f64 / events as f64
+fn per_event(took: u64, events: u64) -> f64 {
+    took as f64 / events as f64
 }
 
 pub fn median(values: &mut [f64]) -> f64 {

@@ -16,7 +16,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for row in ["counter", "histogram", "query"] {
         cases.push(Case::new(row, "an empty loop", Use::Floor, |bench| {
-            bench.event(|| _ = black_box(()))
+            bench.event(|| black_box(()))
         }));
         let cell = AtomicU64::new(0);
         cases.push(Case::new(row, "one relaxed fetch_add", Use::Floor, move |bench| {

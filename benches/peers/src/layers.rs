@@ -50,6 +50,9 @@ fn add(
 ) {
     for threads in [1, 2] {
         cases.push(Case::new(threads_row("layer", threads), subject, usage, move |bench| {
+            // For what a layer starts beside the requests.
+            let runtime = tokio::runtime::Runtime::new().expect("the system has threads");
+            let _entered = runtime.enter();
             let router = with_layer(Router::new().route("/orders/{id}", get(async || "an order")));
             let uri = Uri::from_static("/orders/17");
             let event_of_a_thread = || {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    bench::{Sample, long, nanoseconds, resident, sample, thread_time},
+    bench::{Sample, long, resident, sample, thread_time},
     case::{Case, Use},
     shape::{LINES_OF_AN_ENDPOINT, Request, Turn, requests},
 };
@@ -108,8 +108,7 @@ pub fn memory<L: Loaded>(lines: usize, threads: usize) -> Sample {
     let before = resident();
     fill(&instance, &requests, threads);
     let recorded = resident() - before;
-    let text = instance.encode(Format::Text).or_else(|| instance.encode(Format::OpenMetrics));
-    let exposed = lines_of(&text.unwrap_or_default()) as f64;
+    let exposed = lines_of(&scrape_any(&instance)) as f64;
     let scraped = resident() - before;
     black_box(&instance);
     sample([("recorded", recorded / exposed), ("scraped", scraped / exposed), ("lines", exposed)])
@@ -136,7 +135,7 @@ fn contention<L: Loaded>() -> Sample {
                     for _ in 0..1_000 {
                         instance.track(turn.next());
                     }
-                    busy[phase].fetch_add(nanoseconds(thread_time() - before), Relaxed);
+                    busy[phase].fetch_add(thread_time() - before, Relaxed);
                     events[phase].fetch_add(1_000, Relaxed);
                 }
             });
@@ -164,10 +163,8 @@ fn contention<L: Loaded>() -> Sample {
 }
 
 fn scrape_any<L: Loaded>(instance: &L) -> String {
-    instance
-        .encode(Format::Text)
-        .or_else(|| instance.encode(Format::OpenMetrics))
-        .expect("one format")
+    let text = instance.encode(Format::OpenMetrics).or_else(|| instance.encode(Format::Text));
+    text.expect("it knows one format")
 }
 
 /// Looks at every counter and bucket of one scrape after another while two threads record: how many fell, and

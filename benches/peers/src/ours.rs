@@ -68,7 +68,7 @@ fn queries(cases: &mut Vec<Case>) {
                 .database
                 .query_duration
                 .get(black_box(QueryType::Select))
-                .observe(black_box(TOOK))
+                .observe(black_box(TOOK));
         }
     });
     add(cases, "histogram", Use::Fastest, 1, |metrics| {
@@ -153,7 +153,7 @@ impl Loaded for HttpOnly {
         let builder = Metrics::builder().label_cap(endpoints.max(1));
         Self(
             others
-                .fold(builder, |builder, subsystem| builder.without(subsystem))
+                .fold(builder, backend_metrics::Builder::without)
                 .build()
                 .expect("within the limits"),
         )

@@ -38,7 +38,7 @@ fn filled(text: &str, table: impl Fn(&str) -> Option<String>) -> String {
         let (name, after) = after.split_once(" -->").expect("the marker ends");
         let (_, after) = after.split_once(END).expect("the table ends");
         let table = table(name).unwrap_or_else(|| panic!("no table is named {name}"));
-        out += &format!("{before}{BEGIN}{name} -->\n{table}{END}");
+        out.extend([before, BEGIN, name, " -->\n", &table, END]);
         rest = after;
     }
     out + rest

@@ -395,9 +395,12 @@ fn instructions(results: &Results) -> String {
 }
 
 fn failed(results: &Results) -> String {
+    if results.failed.is_empty() {
+        return "None.\n".to_owned();
+    }
     let mut text = String::new();
     for (case, reason) in &results.failed {
-        text += &format!("- `{case}`: {reason}\n");
+        text.extend(["- `", case, "`: ", reason, "\n"]);
     }
-    if text.is_empty() { "None.\n".to_owned() } else { text }
+    text
 }
