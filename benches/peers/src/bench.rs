@@ -41,19 +41,16 @@ impl Bench {
 
     /// The same, with work between batches that is not counted.
     pub fn event_with_upkeep(self, mut event: impl FnMut(), upkeep: impl Fn()) -> Sample {
-        let mut batch = |events: u64| {
-            let before = thread_time();
-            for _ in 0..events {
-                event();
-            }
-            thread_time() - before
-        };
         if let Some(events) = self.events {
-            batch(events);
+            // What is done once is not counted.
+            (0..1_000).for_each(|_| event());
+            repeat(events, &mut event);
             return Sample::new();
         }
         let mut batch = |events: u64| {
-            let took = batch(events);
+            let before = thread_time();
+            repeat(events, &mut event);
+            let took = thread_time() - before;
             upkeep();
             took
         };
@@ -84,9 +81,7 @@ impl Bench {
                         event();
                         begin.wait();
                         let before = thread_time();
-                        for _ in 0..events {
-                            event();
-                        }
+                        repeat(events, &mut event);
                         busy.fetch_add(thread_time() - before, Relaxed);
                         end.wait();
                     });
@@ -111,6 +106,14 @@ impl Bench {
             busy.push(per_event(took.1, events));
         }
         sample([("ns", median(&mut elapsed)), ("busy_ns", median(&mut busy))])
+    }
+}
+
+/// A batch: a function of its own, so that instructions can be counted in it alone.
+#[inline(never)]
+fn repeat(events: u64, event: &mut impl FnMut()) {
+    for _ in 0..events {
+        event();
     }
 }
 

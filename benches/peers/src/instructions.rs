@@ -1,7 +1,7 @@
 //! Instructions of an event, counted by valgrind: they do not depend on what else the machine does.
 //!
-//! A case runs with two numbers of events; the difference is theirs. The kernel's instructions are not
-//! counted, and under valgrind the clock is read there.
+//! They are counted within the loop that repeats the event. The kernel's are not, and under valgrind the clock
+//! is read there.
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -13,8 +13,7 @@ use crate::{
 
 /// The rows whose events one thread repeats.
 const ROWS: [&str; 7] = ["counter", "histogram", "query", "guard", "http-track", "http", "layer"];
-const FEW: u64 = 2_000;
-const MANY: u64 = 22_000;
+const EVENTS: u64 = 10_000;
 
 pub fn run(pattern: &str) -> Results {
     let mut figures = Vec::new();
@@ -24,9 +23,9 @@ pub fn run(pattern: &str) -> Results {
         if !ROWS.contains(&row) && !row.starts_with("traced") {
             continue;
         }
-        match (counted(&job, FEW), counted(&job, MANY)) {
-            (Ok(few), Ok(many)) => {
-                let each = (many - few) / (MANY - FEW) as f64;
+        match counted(&job) {
+            Ok(count) => {
+                let each = count / EVENTS as f64;
                 let spread = Spread { median: each, least: each, most: each };
                 let values = BTreeMap::from([("instructions".to_owned(), spread)]);
                 figures.push(Figure {
@@ -36,7 +35,7 @@ pub fn run(pattern: &str) -> Results {
                     values,
                 });
             }
-            (Err(reason), _) | (_, Err(reason)) => {
+            Err(reason) => {
                 eprintln!("{}: {reason}", job.case);
                 failed.insert(job.case, reason);
             }
@@ -54,16 +53,27 @@ pub fn run(pattern: &str) -> Results {
     }
 }
 
-fn counted(job: &Job, events: u64) -> Result<f64, String> {
+fn counted(job: &Job) -> Result<f64, String> {
     let case = job.command();
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=peers::bench::repeat*",
+        ])
         .arg(case.get_program())
         .args(case.get_args())
-        .arg(events.to_string())
+        .arg(EVENTS.to_string())
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;
     let log = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(log
+            .lines()
+            .find(|line| line.contains("Process terminating"))
+            .unwrap_or("it failed")
+            .to_owned());
+    }
     let count = log.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
     count.ok_or_else(|| log.lines().last().unwrap_or("no count").to_owned())
 }

@@ -14,6 +14,10 @@
 //! | `report` | makes tables and pictures again of what is kept in `results/` |
 //! | `list` | the ids of all cases: row, subject, use |
 //! | `case ID [EVENTS]` | one case in this process, as JSON; with `EVENTS` so many and no more |
+#![cfg_attr(
+    not(feature = "peers"),
+    allow(dead_code, unused_imports, reason = "the peers need the most of it")
+)]
 #![allow(clippy::cast_precision_loss, reason = "times and sizes are far below 2^53")]
 
 mod bench;
