@@ -3,29 +3,26 @@
 //! Where the linker and the loader put things alone moves a case by some percent: so the median is one over
 //! processes, and all cases have their turn before the next round.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
 use crate::{
     bench::{Sample, median},
-    case::{Case, Use, all},
+    case::{Use, all},
     origin,
+    ours::NAME as OURS,
     results::{Figure, Results, Spread, home},
 };
 
-/// The cases of the build with the feature `exemplars`; the rows have its name in front.
-pub const WITH_EXEMPLARS: [&str; 8] = [
-    "counter/backend-metrics/idiomatic",
-    "histogram/backend-metrics/idiomatic",
-    "query/backend-metrics/idiomatic",
-    "http-track/backend-metrics/idiomatic",
-    "layer/backend-metrics/idiomatic",
-    "scrape-openmetrics-10000/backend-metrics/idiomatic",
-    "traced-query/backend-metrics/idiomatic",
-    "traced-query-kept/backend-metrics/idiomatic",
+/// The rows of ours that are measured in the build with the feature `exemplars` too, under this name.
+const WITH_EXEMPLARS: [&str; 8] = [
+    "counter",
+    "histogram",
+    "query",
+    "http-track",
+    "layer",
+    "scrape-openmetrics-10000",
+    "traced-query",
+    "traced-query-kept",
 ];
 
 /// A case of a build.
@@ -66,44 +63,34 @@ impl Job {
 /// The cases whose id has `pattern` in it, of both builds.
 pub fn jobs(pattern: &str) -> Vec<Job> {
     let program = std::env::current_exe().expect("the system knows it");
-    let of = |program: &Path, prefix: &str, case: &Case| Job {
-        program: program.to_owned(),
+    let cases = all().into_iter().map(|case| Job {
+        program: program.clone(),
         case: case.id(),
-        row: format!("{prefix}{}", case.row),
+        row: case.row,
         subject: case.subject.to_owned(),
         usage: case.usage,
-    };
-    let cases = all();
-    let mut jobs: Vec<_> = cases.iter().map(|case| of(&program, "", case)).collect();
-    jobs.retain(|job| job.id().contains(pattern));
-    let mut more: Vec<_> = WITH_EXEMPLARS
-        .iter()
-        .map(|id| {
-            let mut parts = id.split('/').map(str::to_owned);
-            let mut part = || parts.next().expect("three parts");
-            Job {
-                program: PathBuf::new(),
-                case: (*id).to_owned(),
-                row: format!("exemplars-{}", part()),
-                subject: part(),
-                usage: Use::Idiomatic,
-            }
-        })
-        .filter(|job| job.id().contains(pattern))
-        .collect();
-    if !more.is_empty() {
-        let program = build_with_exemplars();
-        for job in &mut more {
-            job.program.clone_from(&program);
-        }
-        jobs.extend(more);
+    });
+    let with_exemplars = WITH_EXEMPLARS.iter().map(|row| Job {
+        program: exemplars_target().join("release").join(env!("CARGO_PKG_NAME")),
+        case: format!("{row}/{OURS}/{}", Use::Idiomatic),
+        row: format!("exemplars-{row}"),
+        subject: OURS.to_owned(),
+        usage: Use::Idiomatic,
+    });
+    let jobs: Vec<_> =
+        cases.chain(with_exemplars).filter(|job| job.id().contains(pattern)).collect();
+    if jobs.iter().any(|job| job.program != program) {
+        build_with_exemplars();
     }
     jobs
 }
 
+fn exemplars_target() -> PathBuf {
+    std::env::current_exe().expect("the system knows it").with_file_name("exemplars")
+}
+
 /// Features are of a build, so there are two.
-fn build_with_exemplars() -> PathBuf {
-    let target = std::env::current_exe().expect("the system knows it").with_file_name("exemplars");
+fn build_with_exemplars() {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
             "build",
@@ -112,14 +99,13 @@ fn build_with_exemplars() -> PathBuf {
             "--no-default-features",
             "--features",
             "exemplars",
-            "--manifest-path",
         ])
+        .arg("--manifest-path")
         .arg(home().join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&target)
+        .arg(exemplars_target())
         .status();
     assert!(status.is_ok_and(|status| status.success()), "the build with exemplars failed");
-    target.join("release").join(env!("CARGO_PKG_NAME"))
 }
 
 pub fn run(rounds: usize, pattern: &str) -> Results {

@@ -12,6 +12,7 @@ use tower::{Service, layer::util::Identity};
 use crate::{
     case::{Case, Use},
     library::threads_row,
+    ours::NAME,
 };
 
 /// The router alone, which is taken off the others.
@@ -21,7 +22,7 @@ pub const IDLE: &str = "a layer that does nothing";
 /// What each layer records.
 pub const FAMILIES: &[[&str; 2]] = &[
     [
-        "backend-metrics",
+        NAME,
         "6: count, duration, first byte, both sizes, active; 2 more for panics and cancellations",
     ],
     ["axum-prometheus", "3: count, duration, active"],
@@ -33,9 +34,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     add(&mut cases, BARE, Use::Floor, |router| router);
     add(&mut cases, IDLE, Use::Floor, |router| router.layer(Identity::new()));
-    add(&mut cases, "backend-metrics", Use::Idiomatic, |router| {
-        router.layer(MetricsLayer::new(Metrics::new()))
-    });
+    add(&mut cases, NAME, Use::Idiomatic, |router| router.layer(MetricsLayer::new(Metrics::new())));
     #[cfg(feature = "peers")]
     peers(&mut cases);
     cases

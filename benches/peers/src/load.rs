@@ -170,11 +170,11 @@ fn scrape_any<L: Loaded>(instance: &L) -> String {
 /// Looks at every counter and bucket of one scrape after another while two threads record: how many fell, and
 /// how many events are missing at the end.
 fn observer<L: Loaded>() -> Sample {
-    const RECORDERS: u64 = 2;
-    const EVENTS: u64 = 200_000;
+    const RECORDERS: usize = 2;
+    const TIME: Duration = Duration::from_millis(500);
     let requests = requests(50);
     let instance = L::new(requests.len());
-    let done = AtomicU64::new(0);
+    let (stop, events) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut seen = HashMap::new();
     let (mut scrapes, mut falls) = (0_u64, 0_u64);
     let mut look = |text: &str| {
@@ -192,15 +192,19 @@ fn observer<L: Loaded>() -> Sample {
         for _ in 0..RECORDERS {
             scope.spawn(|| {
                 let mut turn = Turn::new(&requests);
-                for _ in 0..EVENTS {
-                    instance.track(turn.next());
+                while !stop.load(Relaxed) {
+                    for _ in 0..1_000 {
+                        instance.track(turn.next());
+                    }
+                    events.fetch_add(1_000, Relaxed);
                 }
-                done.fetch_add(1, Relaxed);
             });
         }
-        while done.load(Relaxed) < RECORDERS {
+        let began = Instant::now();
+        while began.elapsed() < TIME {
             look(&scrape_any(&instance));
         }
+        stop.store(true, Relaxed);
     });
     let last = scrape_any(&instance);
     look(&last);
@@ -211,7 +215,7 @@ fn observer<L: Loaded>() -> Sample {
     sample([
         ("scrapes", scrapes as f64),
         ("falls", falls as f64),
-        ("missing", (RECORDERS * EVENTS) as f64 - counted),
+        ("missing", events.into_inner() as f64 - counted),
     ])
 }
 

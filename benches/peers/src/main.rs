@@ -1,7 +1,7 @@
 //! Measures the library beside its peers, and makes the tables and pictures of `BENCHMARKS.md`.
 //!
 //! ```text
-//! cargo run --release --manifest-path benches/peers/Cargo.toml                   # everything, about an hour
+//! cargo run --release --manifest-path benches/peers/Cargo.toml                   # everything, half an hour
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --rounds 3     # sooner, and rougher
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --only query   # a few cases, not kept
 //! ```

@@ -1,6 +1,6 @@
 //! What figures are quoted with: machine, versions, date.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{fs, process::Command};
 
 pub fn date() -> String {
     output("date", &["-u", "+%Y-%m-%d"])
@@ -21,10 +21,9 @@ pub fn machine() -> String {
     let virtual_machine =
         fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("hypervisor"));
     let kind = if virtual_machine { " of a virtual machine" } else { "" };
-    format!(
-        "{processors} processors{kind} ({model}), {memory} GiB, Linux {}",
-        output("uname", &["-r"])
-    )
+    let release = output("uname", &["-r"]);
+    let kernel = release.split('-').next().unwrap_or_default();
+    format!("{processors} processors{kind} ({model}), {memory} GiB, Linux {kernel}")
 }
 
 fn field(file: &str, name: &str) -> Option<String> {
@@ -42,26 +41,37 @@ fn output(program: &str, arguments: &[&str]) -> String {
 }
 
 /// What this package depends on, with the versions of its `Cargo.lock`.
-pub fn versions() -> BTreeMap<String, String> {
+pub fn versions() -> Vec<String> {
     let lock = include_str!("../Cargo.lock");
     let packages = lock.split("[[package]]").skip(1);
-    let own = packages
-        .clone()
-        .find(|package| package.contains("\nname = \"peers\"\n"))
-        .unwrap_or_default();
-    let dependencies =
-        own.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","));
+    let own = packages.clone().find(|package| package.contains("\nname = \"peers\"\n"));
+    let dependencies = own.unwrap_or_default().lines();
     dependencies
-        .filter_map(|dependency| {
-            // The version stands beside a name that several packages have.
-            if let Some((name, version)) = dependency.split_once(' ') {
-                return Some((name.to_owned(), version.to_owned()));
-            }
+        .filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","))
+        .map(|dependency| {
+            // The version stands there already if several packages have the name.
             let named = format!("\nname = \"{dependency}\"\nversion = \"");
-            let version = packages
+            let mut found = packages
                 .clone()
-                .find_map(|package| package.split_once(&named)?.1.split('"').next())?;
-            Some((dependency.to_owned(), version.to_owned()))
+                .filter_map(|package| package.split_once(&named)?.1.split('"').next());
+            found
+                .next()
+                .map_or_else(|| dependency.to_owned(), |version| format!("{dependency} {version}"))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dependency_has_a_version() {
+        let versions = versions();
+        let numbered = |version: &&String| {
+            version.split_once(' ').is_some_and(|(_, number)| number.contains('.'))
+        };
+        assert!(versions.len() > 20, "{versions:?}");
+        assert_eq!(versions.iter().find(|version| !numbered(version)), None);
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     shape::{Method, Request, TOOK, Turn},
 };
 
-const NAME: &str = "backend-metrics";
+pub const NAME: &str = "backend-metrics";
 /// The floor of a log event.
 pub const NO_LOG_LAYER: &str = "without the layer";
 

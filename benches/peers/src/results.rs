@@ -19,7 +19,8 @@ pub struct Results {
     pub profile: String,
     /// Processes for each case.
     pub rounds: usize,
-    pub versions: BTreeMap<String, String>,
+    /// Of what this package depends on: the name and the version.
+    pub versions: Vec<String>,
     pub figures: Vec<Figure>,
     /// Cases that gave none, with the reason.
     pub failed: BTreeMap<String, String>,

@@ -1,7 +1,7 @@
 //! `measured`: label groups at each event, or the `LabelId` they give, kept.
 //!
 //! Closed labels are enums, which it keeps in arrays; the endpoint is interned by `lasso`, as its
-//! documentation has it for labels that are not known at the start.
+//! documentation has it for labels that are not known at the start. None of the libraries knows it there.
 
 use std::{sync::Arc, time::Duration};
 

@@ -99,7 +99,7 @@ fn threads(results: &Results) -> String {
     let rows = THREADS.map(|threads| (threads as f64, threads_row("query", threads)));
     let series = series(results, &rows, |entry| entry.is_ours() || entry.usage == Use::Fastest);
     svg::lines(
-        "A query by threads on the same series, handles kept",
+        "A query by threads on the same series; of the peers, handles kept",
         "threads",
         "nanoseconds of a processor",
         &series,

@@ -68,12 +68,15 @@ impl FileTable {
 }
 
 fn origin(results: &Results) -> String {
-    let mut peers: Vec<_> = results.figures.iter().map(|figure| figure.subject.as_str()).collect();
-    peers.sort_unstable();
-    peers.dedup();
-    let versions =
-        peers.iter().filter_map(|peer| Some(format!("{peer} {}", results.versions.get(*peer)?)));
-    let versions: Vec<_> = versions.filter(|version| !version.starts_with(OURS)).collect();
+    let is_of_peer = |version: &&String| {
+        let name = version.split(' ').next().unwrap_or_default();
+        let belongs = |subject: &str| {
+            name.strip_prefix(subject)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+        };
+        name != OURS && results.figures.iter().any(|figure| belongs(&figure.subject))
+    };
+    let versions: Vec<_> = results.versions.iter().filter(is_of_peer).map(String::as_str).collect();
     format!(
         "Taken on {} on {}, {}. Medians over {} processes of each case. Profile: {}.\n\nPeers: {}.\n",
         results.date,
@@ -290,6 +293,7 @@ fn lines(results: &Results) -> String {
         "lines",
         "OpenMetrics",
         "for a line",
+        "*a copy*",
         "text",
         "answered",
         "answered with gzip",
@@ -310,6 +314,7 @@ fn lines(results: &Results) -> String {
             grouped(lines as f64),
             show("scrape-openmetrics", "ns", time),
             each.map_or_else(String::new, |(took, lines)| time(took / lines)),
+            show("scrape-openmetrics", "copy_ns", time),
             show("scrape-text", "ns", time),
             show("exporter-identity", "ns", time),
             show("exporter-gzip", "ns", time),

@@ -2,7 +2,7 @@
 
 use crate::{case::Use, results::Results};
 
-pub const OURS: &str = "backend-metrics";
+pub use crate::ours::NAME as OURS;
 
 /// A number of a case, of a row.
 #[derive(Clone, Debug)]
