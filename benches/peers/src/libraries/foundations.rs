@@ -1,0 +1,173 @@
+//! `foundations` with its newer backend (the feature `foundations-metrics-backend`): the functions of
+//! `#[metrics]` at each event, or the metric they give, kept.
+//!
+//! Closed labels are `#[low_cardinality]`, and their counter has a cell for each thread, as is documented for
+//! counters that are incremented very often.
+
+use std::time::Duration;
+
+use backend_metrics::Format;
+use foundations::telemetry::{
+    metrics::{
+        Counter, Gauge, Histogram, HistogramBuilder, ScrapeFormat, ThreadLocalCounter,
+        collect_format, metrics,
+    },
+    settings::MetricsSettings,
+};
+
+use crate::{
+    library::{Count, Handles, Level, Library, Observe},
+    shape::{self, Method, QueryStatus, QueryType, Request},
+};
+
+#[metrics(unprefixed)]
+mod database {
+    /// Queries by what they do and how they ended
+    #[low_cardinality]
+    pub fn queries_total(query_type: QueryType, status: QueryStatus) -> ThreadLocalCounter;
+
+    /// Time from sending a query to its last row
+    #[low_cardinality]
+    #[ctor = HistogramBuilder { buckets: shape::QUERY }]
+    pub fn query_duration_seconds(query_type: QueryType) -> Histogram;
+}
+
+#[metrics(unprefixed)]
+mod http {
+    /// Requests by how they were answered
+    pub fn requests_total(method: Method, endpoint: &String, status: u16) -> Counter;
+
+    /// Time from the request to the last byte of the response
+    #[ctor = HistogramBuilder { buckets: shape::REQUEST }]
+    pub fn request_duration_seconds(method: Method, endpoint: &String) -> Histogram;
+
+    /// Size of request bodies as announced by the client
+    #[ctor = HistogramBuilder { buckets: shape::SIZE }]
+    pub fn request_size_bytes(method: Method, endpoint: &String) -> Histogram;
+
+    /// Size of response bodies as far as they were sent
+    #[ctor = HistogramBuilder { buckets: shape::RESPONSE_SIZE }]
+    pub fn response_size_bytes(method: Method, endpoint: &String) -> Histogram;
+
+    /// Time from the request to the response head
+    #[ctor = HistogramBuilder { buckets: shape::REQUEST }]
+    pub fn time_to_first_byte_seconds(method: Method, endpoint: &String) -> Histogram;
+
+    /// Requests that are not finished
+    pub fn active_requests(endpoint: &String) -> Gauge;
+
+    /// Requests whose client went away before the end of the response
+    pub fn requests_cancelled_total(method: Method, endpoint: &String) -> Counter;
+
+    /// Requests whose handler or response body panicked
+    pub fn panics_total(endpoint: &String) -> Counter;
+}
+
+/// Its registry is the process's.
+pub struct Foundations;
+
+impl Library for Foundations {
+    const NAME: &'static str = "foundations";
+    type Counter = &'static ThreadLocalCounter;
+    type Histogram = &'static Histogram;
+    type Handles = Handles<Counter, Histogram, Histogram, Histogram, Gauge>;
+
+    fn new() -> Self {
+        Self
+    }
+
+    fn count_query(&self, query_type: QueryType, status: QueryStatus) {
+        database::queries_total(query_type, status).inc();
+    }
+
+    fn observe_query(&self, query_type: QueryType, took: Duration) {
+        database::query_duration_seconds(query_type).observe(took.as_secs_f64());
+    }
+
+    fn start_request(&self, request: &Request) {
+        http::active_requests(&request.endpoint).inc();
+    }
+
+    fn track_request(&self, request: &Request, took: Duration) {
+        http::requests_total(request.method, &request.endpoint, request.status.as_u16()).inc();
+        http::request_duration_seconds(request.method, &request.endpoint)
+            .observe(took.as_secs_f64());
+        http::request_size_bytes(request.method, &request.endpoint)
+            .observe(request.received as f64);
+        http::response_size_bytes(request.method, &request.endpoint).observe(request.sent as f64);
+    }
+
+    fn end_request(&self, request: &Request, first_byte: Duration) {
+        http::time_to_first_byte_seconds(request.method, &request.endpoint)
+            .observe(first_byte.as_secs_f64());
+        http::active_requests(&request.endpoint).dec();
+    }
+
+    fn make_quiet_series(&self, request: &Request) {
+        drop(http::requests_cancelled_total(request.method, &request.endpoint));
+        drop(http::panics_total(&request.endpoint));
+    }
+
+    fn query_counter(&'static self, query_type: QueryType, status: QueryStatus) -> Self::Counter {
+        database::queries_total(query_type, status)
+    }
+
+    fn query_histogram(&'static self, query_type: QueryType) -> Self::Histogram {
+        database::query_duration_seconds(query_type)
+    }
+
+    fn request_handles(&'static self, request: &Request) -> Self::Handles {
+        let (method, endpoint) = (request.method, &request.endpoint);
+        Handles {
+            requests: http::requests_total(method, endpoint, request.status.as_u16()),
+            duration: http::request_duration_seconds(method, endpoint),
+            received: http::request_size_bytes(method, endpoint),
+            sent: http::response_size_bytes(method, endpoint),
+            first_byte: http::time_to_first_byte_seconds(method, endpoint),
+            active: http::active_requests(endpoint),
+        }
+    }
+
+    fn encode(&self, format: Format) -> Option<String> {
+        if format != Format::OpenMetrics {
+            return None;
+        }
+        let text = collect_format(ScrapeFormat::fallback(), &MetricsSettings::default())
+            .expect("valid families");
+        Some(String::from_utf8(text).expect("text"))
+    }
+}
+
+impl Count for &'static ThreadLocalCounter {
+    fn inc(&self) {
+        ThreadLocalCounter::inc(self);
+    }
+}
+
+impl Count for Counter {
+    fn inc(&self) {
+        Counter::inc(self);
+    }
+}
+
+impl Observe for Histogram {
+    fn observe(&self, value: f64) {
+        Histogram::observe(self, value);
+    }
+}
+
+impl Observe for &'static Histogram {
+    fn observe(&self, value: f64) {
+        Histogram::observe(self, value);
+    }
+}
+
+impl Level for Gauge {
+    fn up(&self) {
+        self.inc();
+    }
+
+    fn down(&self) {
+        self.dec();
+    }
+}

@@ -1,0 +1,231 @@
+//! The rows of an instance with many series: scrapes, memory, and recording meanwhile.
+
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    bench::{Sample, long, resident, sample, thread_time},
+    case::{Case, Use},
+    shape::{LINES_OF_AN_ENDPOINT, Request, Turn, requests},
+};
+use backend_metrics::Format;
+
+pub const LINES: [usize; 3] = [1_000, 10_000, 100_000];
+pub const FORMATS: [(Format, &str); 2] =
+    [(Format::OpenMetrics, "openmetrics"), (Format::Text, "text")];
+
+/// An instance that exposes HTTP families.
+pub trait Loaded: Sync + Sized + 'static {
+    const NAME: &'static str;
+
+    /// With room for so many endpoints.
+    fn new(endpoints: usize) -> Self;
+    /// Makes all series of a request.
+    fn record(&self, request: &Request);
+    /// Records in the families that need no clock.
+    fn track(&self, request: &Request);
+    /// A scrape, if it knows the format.
+    fn encode(&self, format: Format) -> Option<String>;
+}
+
+pub fn cases<L: Loaded>() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (format, name) in FORMATS {
+        for lines in LINES {
+            let row = format!("scrape-{name}-{lines}");
+            cases
+                .push(Case::new(row, L::NAME, Use::Idiomatic, move |_| scrape::<L>(lines, format)));
+        }
+    }
+    for threads in [1, 8] {
+        let row = crate::library::threads_row("memory", threads);
+        cases.push(Case::new(row, L::NAME, Use::Idiomatic, move |_| memory::<L>(100_000, threads)));
+    }
+    cases.push(Case::new("contention", L::NAME, Use::Idiomatic, |_| contention::<L>()));
+    cases.push(Case::new("observer", L::NAME, Use::Idiomatic, |_| observer::<L>()));
+    cases
+}
+
+/// An instance that exposes about so many lines, each recorded by every thread.
+pub fn loaded<L: Loaded>(lines: usize, threads: usize) -> L {
+    let requests = requests(lines / LINES_OF_AN_ENDPOINT);
+    let instance = L::new(requests.len());
+    fill(&instance, &requests, threads);
+    instance
+}
+
+fn fill<L: Loaded>(instance: &L, requests: &[Request], threads: usize) {
+    // So that all threads are there at once.
+    let barrier = Barrier::new(threads);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                for request in requests {
+                    instance.record(request);
+                }
+                barrier.wait();
+            });
+        }
+    });
+}
+
+/// Lines as a scraper counts them.
+fn lines_of(text: &str) -> usize {
+    text.lines().filter(|line| !line.is_empty()).count()
+}
+
+pub fn scrape<L: Loaded>(lines: usize, format: Format) -> Sample {
+    let instance = loaded::<L>(lines, 1);
+    let Some(text) = instance.encode(format) else { return Sample::new() };
+    let exposed = lines_of(&text);
+    assert!(
+        exposed.abs_diff(lines) < lines / 10,
+        "{} exposes {exposed} lines, not {lines}",
+        L::NAME
+    );
+    let took = long(|| instance.encode(format));
+    let copy = long(|| text.clone());
+    sample([
+        ("ns", took),
+        ("copy_ns", copy),
+        ("lines", exposed as f64),
+        ("bytes", text.len() as f64),
+    ])
+}
+
+/// What the process grew by, before and after its first scrape, whose text is dropped.
+pub fn memory<L: Loaded>(lines: usize, threads: usize) -> Sample {
+    let requests = requests(lines / LINES_OF_AN_ENDPOINT);
+    let instance = L::new(requests.len());
+    let before = resident();
+    fill(&instance, &requests, threads);
+    let recorded = resident() - before;
+    let exposed = lines_of(&scrape_any(&instance)) as f64;
+    let scraped = resident() - before;
+    black_box(&instance);
+    sample([("recorded", recorded / exposed), ("scraped", scraped / exposed), ("lines", exposed)])
+}
+
+/// Two threads record at full speed, a third scrapes 10,000 lines again and again in every second phase.
+fn contention<L: Loaded>() -> Sample {
+    const PHASE: Duration = Duration::from_millis(300);
+    const RECORDERS: usize = 2;
+    let instance = loaded::<L>(10_000, 1);
+    let requests = requests(50);
+    let (stop, scraping) = (AtomicBool::new(false), AtomicBool::new(false));
+    // Events and busy nanoseconds of the recorders, without and with scrapes; the scrapes.
+    let events = [AtomicU64::new(0), AtomicU64::new(0)];
+    let busy = [AtomicU64::new(0), AtomicU64::new(0)];
+    let scrapes = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..RECORDERS {
+            scope.spawn(|| {
+                let mut turn = Turn::new(&requests);
+                while !stop.load(Relaxed) {
+                    let phase = usize::from(scraping.load(Relaxed));
+                    let before = thread_time();
+                    for _ in 0..1_000 {
+                        instance.track(turn.next());
+                    }
+                    busy[phase].fetch_add(thread_time() - before, Relaxed);
+                    events[phase].fetch_add(1_000, Relaxed);
+                }
+            });
+        }
+        for _ in 0..3 {
+            thread::sleep(PHASE);
+            scraping.store(true, Relaxed);
+            let began = Instant::now();
+            while began.elapsed() < PHASE {
+                black_box(scrape_any(&instance));
+                scrapes.fetch_add(1, Relaxed);
+            }
+            scraping.store(false, Relaxed);
+        }
+        stop.store(true, Relaxed);
+    });
+    let [alone, meanwhile] =
+        [0, 1].map(|phase| busy[phase].load(Relaxed) as f64 / events[phase].load(Relaxed) as f64);
+    sample([
+        ("alone_ns", alone),
+        ("meanwhile_ns", meanwhile),
+        ("kept", alone / meanwhile),
+        ("scrapes", scrapes.load(Relaxed) as f64),
+    ])
+}
+
+fn scrape_any<L: Loaded>(instance: &L) -> String {
+    let text = instance.encode(Format::OpenMetrics).or_else(|| instance.encode(Format::Text));
+    text.expect("it knows one format")
+}
+
+/// Looks at every counter and bucket of one scrape after another while two threads record: how many fell, and
+/// how many events are missing at the end.
+fn observer<L: Loaded>() -> Sample {
+    const RECORDERS: usize = 2;
+    const TIME: Duration = Duration::from_millis(500);
+    let requests = requests(50);
+    let instance = L::new(requests.len());
+    let (stop, events) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut seen = HashMap::new();
+    let (mut scrapes, mut falls) = (0_u64, 0_u64);
+    let mut look = |text: &str| {
+        scrapes += 1;
+        for (series, value) in samples(text) {
+            if let Some(last) = seen.get_mut(series) {
+                falls += u64::from(value < *last);
+                *last = value;
+            } else {
+                seen.insert(series.to_owned(), value);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..RECORDERS {
+            scope.spawn(|| {
+                let mut turn = Turn::new(&requests);
+                while !stop.load(Relaxed) {
+                    for _ in 0..1_000 {
+                        instance.track(turn.next());
+                    }
+                    events.fetch_add(1_000, Relaxed);
+                }
+            });
+        }
+        let began = Instant::now();
+        while began.elapsed() < TIME {
+            look(&scrape_any(&instance));
+        }
+        stop.store(true, Relaxed);
+    });
+    let last = scrape_any(&instance);
+    look(&last);
+    let counted: f64 = samples(&last)
+        .filter(|(series, _)| series.starts_with("http_requests_total{"))
+        .map(|(_, value)| value)
+        .sum();
+    sample([
+        ("scrapes", scrapes as f64),
+        ("falls", falls as f64),
+        ("missing", events.into_inner() as f64 - counted),
+    ])
+}
+
+/// The series that must not fall, with their values.
+fn samples(text: &str) -> impl Iterator<Item = (&str, f64)> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let name = series.split('{').next()?;
+        let cumulative =
+            ["_total", "_bucket", "_count"].iter().any(|suffix| name.ends_with(suffix));
+        Some((series, value.parse().ok()?)).filter(|_| cumulative)
+    })
+}
