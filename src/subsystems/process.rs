@@ -24,7 +24,7 @@
 //! [`Metrics::update_process`]: crate::Metrics::update_process
 //! [`Metrics::update_tokio`]: crate::Metrics::update_tokio
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use parking_lot::Mutex;
 
 use crate::{
     Info, LateGauge, Now, Part, ReadCounter, Registrar, RuntimeStats,
@@ -104,8 +104,11 @@ families! {
 }
 
 /// Whether the service gives the figures of the process itself.
+///
+/// Locked from reading figures until they are set. Otherwise a scrape could set them after another one has set
+/// newer ones, and a counter would fall.
 #[derive(Debug, Default)]
-pub(crate) struct ProcessGiven(AtomicBool);
+pub(crate) struct ProcessGiven(Mutex<bool>);
 
 impl Part for ProcessGiven {
     fn register(_: &mut Registrar) -> Self {
@@ -115,13 +118,15 @@ impl Part for ProcessGiven {
 
 impl ProcessMetrics {
     fn read(&self, _: &Now) {
+        let given = self.given.0.lock();
         #[cfg(all(feature = "process", target_os = "linux"))]
-        if !self.given.0.load(Relaxed) {
+        if !*given {
             self.set_process(crate::collect::proc::read());
         }
         if let Some(stats) = self.runtimes.read() {
             self.set_runtime(stats);
         }
+        drop(given);
     }
 
     fn set_process(&self, stats: ProcessStats) {
@@ -159,7 +164,8 @@ helpers! {
     /// For services without the feature `process` or not on Linux. From the first call on, `/proc` is not
     /// read.
     pub fn update_process(self, stats: ProcessStats) {
-        self.process.given.0.store(true, Relaxed);
+        let mut given = self.process.given.0.lock();
+        *given = true;
         self.process.set_process(stats);
     }
 

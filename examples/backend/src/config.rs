@@ -35,6 +35,24 @@ pub struct Config {
     #[arg(long, env = "BACKEND_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
 
+    /// Leave the metrics layer and /metrics out, to see what they cost; handlers record as ever
+    #[arg(
+        long,
+        env = "BACKEND_WITHOUT_METRICS",
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    pub without_metrics: bool,
+
+    /// Requests in a second that a caller may ask of most endpoints, and twice as many at once
+    #[arg(
+        long,
+        env = "BACKEND_RATE_LIMIT",
+        value_name = "RPS",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub rate_limit: u32,
+
     /// Requests in a second that the backend sends to itself, at most 1000; 0 for none
     #[arg(
         long,

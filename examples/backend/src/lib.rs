@@ -96,9 +96,9 @@ pub struct Backend {
 impl Backend {
     /// Starts everything.
     pub async fn start(config: Config, metrics: Metrics) -> Result<Self, StartError> {
-        let mut exporter = Exporter::new(metrics);
+        let mut exporter = (!config.without_metrics).then(|| Exporter::new(metrics));
         if let Some(token) = &config.metrics_token {
-            exporter = exporter.bearer_token(token)?;
+            exporter = exporter.map(|exporter| exporter.bearer_token(token)).transpose()?;
         }
         // First of all, so that a port that is taken is known at once.
         let listener = server::listen(config.listen)
@@ -130,7 +130,7 @@ impl Backend {
             orders: Orders::new(metrics, database.clone()),
             ticker: TickerClient::new(ticker, metrics),
             auth: Auth::new(metrics, database.clone(), cache.clone()),
-            limits: RateLimits::new(metrics),
+            limits: RateLimits::new(metrics, config.rate_limit),
             websockets: Websockets::new(background.clone(), stop.clone()),
             workers: Workers::new(metrics),
             stop: stop.clone(),

@@ -13,11 +13,10 @@ use parking_lot::Mutex;
 
 use crate::{reply::Problem, routes};
 
-/// What a caller may ask of most endpoints: so many in a second, and as many again at once.
-const ORDINARY: Quota = quota(50, 100);
-/// Of endpoints whose work is long.
+/// What a caller may ask of endpoints whose work is long.
 const HEAVY: Quota = quota(5, 20);
 
+/// So many in a second, and so many at once.
 const fn quota(in_a_second: u32, at_once: u32) -> Quota {
     let (Some(in_a_second), Some(at_once)) =
         (NonZeroU32::new(in_a_second), NonZeroU32::new(at_once))
@@ -27,13 +26,13 @@ const fn quota(in_a_second: u32, at_once: u32) -> Quota {
     Quota::per_second(in_a_second).allow_burst(at_once)
 }
 
-/// What a caller may ask of an endpoint; any number, if there is none.
-fn quota_of(endpoint: &str) -> Option<Quota> {
+/// What a caller may ask of an endpoint, where most allow `in_a_second`; any number, if there is none.
+fn quota_of(endpoint: &str, in_a_second: u32) -> Option<Quota> {
     match endpoint {
         // Whoever asks for it takes the backend for dead when it is refused.
         "/health" => None,
         "/statements" => Some(HEAVY),
-        _ => Some(ORDINARY),
+        _ => Some(quota(in_a_second, 2 * in_a_second)),
     }
 }
 
@@ -67,11 +66,11 @@ impl Clock for Uptime {
 }
 
 impl RateLimits {
-    /// Nobody has asked yet.
+    /// Nobody has asked yet. Of most endpoints a caller may ask `in_a_second`, and twice as many at once.
     #[must_use]
-    pub fn new(metrics: Metrics) -> Self {
+    pub fn new(metrics: Metrics, in_a_second: u32) -> Self {
         let limit = |endpoint| {
-            let quota = quota_of(endpoint)?;
+            let quota = quota_of(endpoint, in_a_second)?;
             let callers = RateLimiter::dashmap_with_clock(quota, Uptime(metrics)).with_middleware();
             Some((endpoint, Limit { quota, callers, recovered: Mutex::default() }))
         };
@@ -144,7 +143,7 @@ mod tests {
         fn new() -> Self {
             let clock = Clock::manual();
             let metrics = Metrics::builder().clock(clock.clone()).build().unwrap();
-            Self { limits: RateLimits::new(metrics), metrics, clock }
+            Self { limits: RateLimits::new(metrics, 50), metrics, clock }
         }
 
         /// How many of so many requests are let through.

@@ -1,14 +1,14 @@
 //! The HTTP server: connections, layers, and the way to a handler.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use backend_metrics::{
     Exporter,
     middleware::{Endpoint, MetricsLayer},
 };
-use http::Request;
+use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -18,7 +18,8 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     time,
 };
-use tower::{ServiceBuilder, service_fn};
+use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::Span;
 use uuid::Uuid;
@@ -52,11 +53,12 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until the backend stops, then lets what is under way end.
-pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Exporter) {
-    let metrics = app.metrics;
-    let stop = app.stop.clone();
-    let service = ServiceBuilder::new()
+/// Serves until the backend stops, then lets what is under way end. Without an exporter there is no metrics layer
+/// either.
+pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Option<Exporter>) {
+    let (metrics, stop, measured) = (app.metrics, app.stop.clone(), exporter.is_some());
+    let handlers = service_fn(move |request| answer(app.clone(), exporter.clone(), request));
+    let layers = ServiceBuilder::new()
         // Before the layers, so that they know the endpoint when the request starts.
         .map_request(routes::match_route)
         // Around the metrics layer, which records within the request's span: so its trace id is at hand.
@@ -68,10 +70,23 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Exporter) {
                 .on_failure(()),
         )
         // Around it too: it records a panic and lets it go on.
-        .layer(CatchPanicLayer::new())
-        .layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]))
-        .service(service_fn(move |request| answer(app.clone(), exporter.clone(), request)));
+        .layer(CatchPanicLayer::new());
+    if measured {
+        let layers = layers.layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]));
+        accept(listener, layers.service(handlers), stop).await;
+    } else {
+        accept(listener, layers.service(handlers), stop).await;
+    }
+}
 
+/// Gives every connection the service.
+async fn accept<S, B>(listener: TcpListener, service: S, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let connections = GracefulShutdown::new();
@@ -113,10 +128,12 @@ fn span<B>(request: &Request<B>) -> Span {
 
 async fn answer(
     app: Arc<App>,
-    exporter: Exporter,
+    exporter: Option<Exporter>,
     request: Request<Incoming>,
 ) -> Result<Reply, Infallible> {
-    if request.uri().path() == "/metrics" {
+    if request.uri().path() == "/metrics"
+        && let Some(exporter) = exporter
+    {
         return Ok(exporter
             .respond(&request)
             .await?
