@@ -108,7 +108,7 @@ pub(crate) struct Family {
     pub(crate) slot: Slot,
     /// How many combinations the closed labels have.
     pub(crate) combinations: usize,
-    /// The bucket bounds of a histogram as text.
+    /// The bucket bounds of a histogram as text, up to where the count stands.
     pub(crate) bounds: Vec<String>,
     /// The first cell, or the offset of the first cell in a row of the domain.
     pub(crate) base: Address,

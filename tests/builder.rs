@@ -433,6 +433,22 @@ fn a_subsystem_that_is_off_shows_nothing_and_takes_everything() {
 }
 
 #[test]
+fn a_source_of_a_subsystem_that_is_off_is_not_read() {
+    let reads = |builder: Builder| {
+        let metrics = builder.build().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        metrics.add_database_pool_source(move || {
+            sender.send(()).unwrap();
+            None
+        });
+        metrics.to_text();
+        receiver.try_iter().count()
+    };
+    assert_eq!(reads(Metrics::builder()), 1);
+    assert_eq!(reads(Metrics::builder().without("database")), 0);
+}
+
+#[test]
 fn one_instance_is_installed_and_the_first_stays() {
     backend_metrics::track_unhandled_exception("before");
     assert!(Metrics::installed().is_none());

@@ -31,6 +31,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         info_labels: &instance.info_labels,
         labels: String::new(),
         start: String::new(),
+        between: String::new(),
         cells: Vec::new(),
     };
     let own = &metrics.self_metrics;
@@ -61,10 +62,12 @@ struct Encoder<'a> {
     exemplars: Exemplars,
     constant_labels: &'a str,
     info_labels: &'a str,
-    /// The labels of the series at hand.
+    /// The labels of the series at hand, from the brace that opens them on; it is not closed.
     labels: String,
     /// What its lines of buckets begin with.
     start: String,
+    /// What stands between the bounds of two buckets: the count of the first, and the start of the next line.
+    between: String,
     /// The cells of the series at hand.
     cells: Vec<u64>,
 }
@@ -175,40 +178,60 @@ impl Encoder<'_> {
         let (sum, counts) = cells.split_at(1);
         if counts.iter().any(|count| *count > 0) {
             self.set_labels(family, combination, open);
+            let total = self.buckets(family, buckets, counts, address);
             let name = family.definition.name;
-            self.start.clear();
-            for part in [name, "_bucket{", &self.labels, comma(&self.labels), "le=\""] {
-                self.start.push_str(part);
-            }
-            let mut total = 0_u64;
-            for (bucket, (count, bound)) in counts.iter().zip(&family.bounds).enumerate() {
-                total = total.wrapping_add(*count);
-                for part in [&self.start, bound, "\"} "] {
-                    self.out.push_str(part);
-                }
-                push_integer(&mut self.out, total);
-                if *count > 0 {
-                    self.exemplars.push_observation(&mut self.out, address, buckets, bucket);
-                }
-                self.out.push('\n');
-            }
-            self.lines += counts.len();
             self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
             self.line(name, "_count", |out| push_integer(out, total));
         }
         self.cells = cells;
     }
 
+    /// Writes the lines of buckets of the series at hand; the count of all.
+    fn buckets(
+        &mut self,
+        family: &Family,
+        buckets: &Buckets,
+        counts: &[u64],
+        address: Address,
+    ) -> u64 {
+        let Self { out, start, between, .. } = self;
+        start.clear();
+        for part in [family.definition.name, "_bucket", &self.labels, comma(&self.labels), "le=\""]
+        {
+            start.push_str(part);
+        }
+        out.push_str(start);
+        let mut total = 0_u64;
+        for (bucket, (count, bound)) in counts.iter().zip(&family.bounds).enumerate() {
+            out.push_str(bound);
+            // Most buckets are empty, and then two pieces make a line.
+            if *count == 0 && bucket > 0 {
+                out.push_str(between);
+                continue;
+            }
+            total = total.wrapping_add(*count);
+            between.clear();
+            push_integer(between, total);
+            out.push_str(between);
+            if *count > 0 {
+                self.exemplars.push_observation(out, address, buckets, bucket);
+            }
+            let digits = between.len();
+            between.push('\n');
+            between.push_str(start);
+            out.push_str(&between[digits..]);
+        }
+        out.truncate(out.len() - start.len());
+        self.lines += counts.len();
+        total
+    }
+
     /// Writes a line of the series at hand.
     fn line(&mut self, name: &str, suffix: &str, value: impl FnOnce(&mut String)) {
-        self.out.push_str(name);
-        self.out.push_str(suffix);
-        if !self.labels.is_empty() {
-            for part in ["{", &self.labels, "}"] {
-                self.out.push_str(part);
-            }
+        let close = if self.labels.is_empty() { " " } else { "} " };
+        for part in [name, suffix, &self.labels, close] {
+            self.out.push_str(part);
         }
-        self.out.push(' ');
         value(&mut self.out);
         self.out.push('\n');
         self.lines += 1;
@@ -237,6 +260,7 @@ impl Encoder<'_> {
     }
 }
 
+/// Appends labels to others, from the brace on.
 fn push_joined(into: &mut String, labels: &str) {
     if !labels.is_empty() {
         into.push_str(comma(into));
@@ -244,6 +268,7 @@ fn push_joined(into: &mut String, labels: &str) {
     }
 }
 
+/// What stands between labels and the next.
 fn comma(labels: &str) -> &'static str {
-    if labels.is_empty() { "" } else { "," }
+    if labels.is_empty() { "{" } else { "," }
 }

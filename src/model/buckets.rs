@@ -128,10 +128,10 @@ impl Buckets {
         self.bounds
     }
 
-    /// The upper bounds as `le` has them, with `+Inf` at the end.
+    /// The upper bounds as `le` has them, `+Inf` at the end, and what stands behind them: `0.5"} `.
     pub(crate) fn texts(&self) -> Vec<String> {
-        let bounds = self.bounds.iter().map(|bound| text(*bound));
-        bounds.chain([String::from("+Inf")]).collect()
+        let bounds = self.bounds.iter().map(|bound| text(*bound)).chain([String::from("+Inf")]);
+        bounds.map(|bound| bound + "\"} ").collect()
     }
 
     /// Stored units to one base unit: 1e9 for seconds.

@@ -34,6 +34,8 @@ macro_rules! subsystems {
         #[non_exhaustive]
         pub struct Subsystems {
             $($(#[doc = $doc])+ pub $field: $Subsystem,)+
+            /// Of those that are on: nobody sees what is read for the others.
+            on_scrape: Vec<fn(&Self, &Now)>,
         }
 
         impl Subsystems {
@@ -41,11 +43,21 @@ macro_rules! subsystems {
             pub(crate) const NAMES: &'static [&'static str] = &[$(<$Subsystem>::NAME),+];
 
             pub(crate) fn register(registrar: &mut Registrar, is_on: impl Fn(&str) -> bool) -> Self {
-                Self { $($field: registrar.subsystem(is_on(<$Subsystem>::NAME)),)+ }
+                let mut on_scrape: Vec<fn(&Self, &Now)> = Vec::new();
+                Self {
+                    $($field: {
+                        let is_on = is_on(<$Subsystem>::NAME);
+                        if is_on {
+                            on_scrape.push(|this, now| this.$field.on_scrape(now));
+                        }
+                        registrar.subsystem(is_on)
+                    },)+
+                    on_scrape,
+                }
             }
 
             pub(crate) fn on_scrape(&self, now: &Now) {
-                $(self.$field.on_scrape(now);)+
+                self.on_scrape.iter().for_each(|on_scrape| on_scrape(self, now));
             }
         }
 
