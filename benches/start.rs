@@ -23,12 +23,14 @@ const RUNS: usize = 101;
 /// Instances that a process makes after its first, to tell what one more takes.
 const LATER: usize = 20;
 
-/// Tells a run what to measure: `instance`, or how many bytes the floor takes.
+/// Tells a run what to measure: `instance`, `counter`, or how many bytes the floor takes.
 const CHILD: &str = "BENCH_START";
 
 const FLOOR: &str = "floor: as much memory, taken in one piece and written";
 const FIRST: &str = "the first build of a process";
 const NEXT: &str = "a later build";
+#[cfg(feature = "quanta")]
+const COUNTER: &str = "the first `Clock::counter` of a process, before it";
 
 const BUILT: &str = "an instance";
 const RECORDED: &str = "its first event";
@@ -85,6 +87,12 @@ fn measure_floor(bytes: usize) -> Figures {
     [(FLOOR.to_owned(), nanos)].into()
 }
 
+#[cfg(feature = "quanta")]
+fn measure_counter() -> Figures {
+    let (_, nanos, _) = measure(backend_metrics::Clock::counter);
+    [(COUNTER.to_owned(), nanos)].into()
+}
+
 /// Measures in a process of its own.
 fn run(what: &str) -> Figures {
     let program = env::current_exe().unwrap();
@@ -101,18 +109,35 @@ fn median(figures: impl Iterator<Item = i64>) -> i64 {
 
 fn main() {
     if let Ok(what) = env::var(CHILD) {
-        let bytes = what.parse::<usize>();
-        let figures = bytes.map_or_else(|_| measure_instance(), measure_floor);
+        let figures = match what.as_str() {
+            "instance" => measure_instance(),
+            #[cfg(feature = "quanta")]
+            "counter" => measure_counter(),
+            bytes => measure_floor(bytes.parse().unwrap()),
+        };
         println!("{}", serde_json::to_string(&figures).unwrap());
         return;
     }
     let bytes = run("instance")[BUILT].to_string();
-    let runs: Vec<_> = (0..RUNS).flat_map(|_| ["instance", bytes.as_str()].map(run)).collect();
+    let kinds = [
+        "instance",
+        &bytes,
+        #[cfg(feature = "quanta")]
+        "counter",
+    ];
+    let runs: Vec<_> = (0..RUNS).flat_map(|_| kinds.map(run)).collect();
 
     let median = |name| median(runs.iter().filter_map(|figures| figures.get(name)).copied());
     let floor = median(FLOOR);
     println!("| | time | to the floor |\n| --- | ---: | ---: |");
-    for name in [FLOOR, FIRST, NEXT] {
+    let rows = [
+        FLOOR,
+        FIRST,
+        NEXT,
+        #[cfg(feature = "quanta")]
+        COUNTER,
+    ];
+    for name in rows {
         let nanos = median(name);
         #[expect(clippy::cast_precision_loss, reason = "a ratio of small numbers")]
         let ratio = nanos as f64 / floor as f64;
