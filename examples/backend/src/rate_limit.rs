@@ -187,6 +187,15 @@ mod tests {
     }
 
     #[test]
+    fn most_endpoints_allow_what_is_configured() {
+        let test = Fixture::new();
+        let ask = || (0..120).filter(|_| test.limits.allow("A-01", "/orders").is_ok()).count();
+        assert_eq!(ask(), 100);
+        test.clock.advance(Duration::from_secs(1));
+        assert_eq!(ask(), 50);
+    }
+
+    #[test]
     fn a_probe_is_never_refused() {
         let test = Fixture::new();
         assert!((0..1_000).all(|_| test.limits.allow("", "/health").is_ok()));
