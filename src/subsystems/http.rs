@@ -33,8 +33,8 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use crate::{
-    CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Open, OpenLabels, Stopwatch,
-    UpDownGaugeFamily, ValueSet, buckets,
+    CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Observation, Open, OpenLabels,
+    Stopwatch, UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
     storage::intern::Nest,
 };
@@ -177,9 +177,10 @@ helpers! {
         let http = &self.http;
         let route = http.route(http.endpoints.get(endpoint), method.into());
         http.requests.get(http.response(route, status)).inc();
-        http.request_duration.get(route).observe(duration);
-        http.request_size.get(route).observe(sizes.0);
-        http.response_size.get(route).observe(sizes.1);
+        let cells = route.cells();
+        http.request_duration.get(route).observe_near(cells, duration.units().0);
+        http.request_size.get(route).observe_near(cells, sizes.0);
+        http.response_size.get(route).observe_near(cells, sizes.1);
     }
 
     /// Starts a request; the guard records how it ended.
@@ -354,15 +355,16 @@ impl Drop for HttpRequestGuard {
             Some(first_byte) if self.ends_with_head => first_byte,
             _ => self.watch.elapsed(),
         };
-        http.request_duration.get(route).observe(duration);
+        let cells = route.cells();
+        http.request_duration.get(route).observe_near(cells, duration.units().0);
         if let Some(first_byte) = self.first_byte {
-            http.time_to_first_byte.get(route).observe(first_byte);
+            http.time_to_first_byte.get(route).observe_near(cells, first_byte.units().0);
             if !self.upgraded {
-                http.response_size.get(route).observe(self.sent);
+                http.response_size.get(route).observe_near(cells, self.sent);
             }
         }
         if self.received != UNKNOWN {
-            http.request_size.get(route).observe(self.received);
+            http.request_size.get(route).observe_near(cells, self.received);
         }
         http.active_requests.get(self.raised).dec();
     }
