@@ -36,6 +36,7 @@ enum Source {
 
 #[derive(Debug)]
 struct Manual {
+    made: Instant,
     instant: Instant,
     wall: SystemTime,
 }
@@ -78,7 +79,8 @@ impl Clock {
     /// A clock that stands still at the present time until it is moved.
     #[must_use]
     pub fn manual() -> Self {
-        let manual = Manual { instant: Instant::now(), wall: SystemTime::now() };
+        let made = Instant::now();
+        let manual = Manual { made, instant: made, wall: SystemTime::now() };
         Self(Source::Manual(Arc::new(Mutex::new(manual))))
     }
 
@@ -114,34 +116,55 @@ impl Clock {
     /// The beginning of a duration.
     #[inline]
     pub(crate) fn begin(&self) -> Moment {
-        match &self.0 {
+        Moment(match &self.0 {
+            Source::System => monotonic(),
             #[cfg(feature = "quanta")]
-            Source::Counter(counter) => Moment::Count(counter.raw()),
-            _ => Moment::Instant(self.now()),
-        }
+            Source::Counter(counter) => counter.raw(),
+            Source::Manual(manual) => stopped_at(manual),
+        })
     }
 
-    /// The time since a beginning that this clock gave.
+    /// The nanoseconds since a beginning that this clock gave.
     #[inline]
-    pub(crate) fn since(&self, begin: Moment) -> Duration {
-        match (begin, &self.0) {
-            (Moment::Instant(begin), _) => self.now().saturating_duration_since(begin),
+    pub(crate) fn since(&self, begin: Moment) -> u64 {
+        let now = self.begin();
+        match &self.0 {
             #[cfg(feature = "quanta")]
-            (Moment::Count(begin), Source::Counter(counter)) => {
-                Duration::from_nanos(counter.delta_as_nanos(begin, counter.raw()))
-            }
-            #[cfg(feature = "quanta")]
-            (Moment::Count(_), _) => Duration::ZERO,
+            Source::Counter(counter) => counter.delta_as_nanos(begin.0, now.0),
+            _ => now.0.saturating_sub(begin.0),
         }
     }
 }
 
-/// The beginning of a duration by some clock.
+/// The beginning of a duration: what the clock read, in nanoseconds or in a unit of its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Moment {
-    Instant(Instant),
-    #[cfg(feature = "quanta")]
-    Count(u64),
+pub(crate) struct Moment(u64);
+
+/// The clock of [`Instant`] in nanoseconds, which an `Instant` hides: the difference of two is fifty
+/// instructions, and then has to be multiplied out again.
+#[cfg(target_os = "linux")]
+#[inline]
+fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn monotonic() -> u64 {
+    static FIRST: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    nanos(FIRST.elapsed())
+}
+
+// Out of line: what reads the clock is inlined, and this is for tests.
+#[cold]
+#[inline(never)]
+fn stopped_at(manual: &Mutex<Manual>) -> u64 {
+    let manual = manual.lock();
+    nanos(manual.instant - manual.made)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(all(test, feature = "quanta"))]
@@ -158,7 +181,7 @@ mod tests {
         let after = Instant::now();
         while after.elapsed() < Duration::from_millis(20) {}
         let least = after.elapsed();
-        let took = clock.since(begin);
+        let took = Duration::from_nanos(clock.since(begin));
         let most = before.elapsed();
         let within = least.mul_f64(0.999)..=most.mul_f64(1.001);
         assert!(within.contains(&took), "{took:?} is not in {within:?}");

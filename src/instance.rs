@@ -165,6 +165,12 @@ impl Stopwatch {
     #[inline]
     #[must_use]
     pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.nanos())
+    }
+
+    /// The time since it was started in nanoseconds.
+    #[inline]
+    pub(crate) fn nanos(&self) -> u64 {
         self.metrics.instance().clock.since(self.started)
     }
 }

@@ -8,7 +8,10 @@ use crate::storage::trace;
 use crate::{
     model::{Buckets, Definition, Kind, Labels, UnitRule},
     registry::{FamilyType, Registrar, Slot},
-    storage::{cells::Address, local},
+    storage::{
+        cells::Address,
+        local::{self, Near},
+    },
 };
 
 /// The most that one observation adds to a sum: 104 days in nanoseconds, 9 PB in bytes. So no single
@@ -87,11 +90,25 @@ pub struct Histogram<V = Duration> {
 impl<V: Observation> Histogram<V> {
     /// Adds an observation.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
     pub fn observe(self, value: V) {
-        let (value, amount) = value.units();
+        self.observe_units(value.units(), local::observe);
+    }
+
+    /// Adds an observation that is in stored units already, nanoseconds or bytes, to cells that are `near`.
+    #[inline]
+    pub(crate) fn observe_near(self, near: Near, units: u64) {
+        self.observe_units(units.units(), |bucket, sum, amount| near.observe(bucket, sum, amount));
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
+    fn observe_units(
+        self,
+        (value, amount): (u64, u64),
+        observe: impl FnOnce(Address, Address, u64),
+    ) {
         let bucket = self.base + 1 + self.buckets.index(value) as Address;
-        local::observe(bucket, self.base, amount);
+        observe(bucket, self.base, amount);
         #[cfg(feature = "exemplars")]
         trace::offer(bucket, value);
     }

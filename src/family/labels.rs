@@ -8,6 +8,7 @@ use crate::{
     storage::{
         cells::Address,
         intern::{self, Entry, Nest},
+        local::{self, Near},
     },
 };
 
@@ -127,6 +128,12 @@ impl<D> Open<D> {
 
     pub(crate) fn entry(self) -> &'static Entry {
         self.0
+    }
+
+    /// The cells of the domain's families, looked up once for several of them.
+    #[inline]
+    pub(crate) fn cells(self) -> Near {
+        local::near(self.0.row())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    marker::PhantomData,
     sync::LazyLock,
 };
 
@@ -63,21 +64,58 @@ pub(crate) fn allocate(len: usize) -> Option<Address> {
     Address::try_from(start).ok()
 }
 
+/// The calling thread's copy of a chunk, if it is at hand: looked up once for several writes.
+#[derive(Clone, Copy)]
+pub(crate) struct Near {
+    chunk: Option<&'static Chunk>,
+    /// The chunk is this thread's.
+    _thread: PhantomData<*const ()>,
+}
+
+/// What is near a cell. The first [`CHUNK`] cells of a run are near each other.
+#[inline]
+pub(crate) fn near(address: Address) -> Near {
+    // Little happens inside of `with`, so that it is inlined.
+    let chunk = CHUNKS.with(|chunks| chunks.get(address as usize / CHUNK)?.get());
+    Near { chunk, _thread: PhantomData }
+}
+
+impl Near {
+    /// Counts one in the cell of a bucket and adds to the cell of a sum, which saturates. Both are near.
+    #[inline]
+    pub(crate) fn observe(self, bucket: Address, sum: Address, amount: u64) {
+        match self.chunk {
+            Some(chunk) => {
+                chunk.update_owned(bucket, |count| count.wrapping_add(1));
+                chunk.update_owned(sum, |sum| sum.saturating_add(amount));
+            }
+            None => observe_slowly(bucket, sum, amount),
+        }
+    }
+}
+
 /// Adds to a cell. The sum wraps, so a negative step is its two's complement.
 #[inline]
 pub(crate) fn add(address: Address, by: u64) {
     update(address, move |value| value.wrapping_add(by));
 }
 
-/// Counts one in the cell of a bucket and adds to the cell of a sum, which saturates.
+/// Changes this thread's copy of a cell.
+#[inline]
+pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
+    match near(address).chunk {
+        Some(chunk) => chunk.update_owned(address, change),
+        None => update_slowly(address, change),
+    }
+}
+
+/// [`Near::observe`] by itself.
 #[inline]
 pub(crate) fn observe(bucket: Address, sum: Address, amount: u64) {
-    match chunk(sum) {
-        Some(chunk) if bucket as usize / CHUNK == sum as usize / CHUNK => {
-            chunk.update_owned(bucket, |count| count.wrapping_add(1));
-            chunk.update_owned(sum, |sum| sum.saturating_add(amount));
-        }
-        _ => observe_slowly(bucket, sum, amount),
+    if bucket as usize / CHUNK == sum as usize / CHUNK {
+        near(sum).observe(bucket, sum, amount);
+    } else {
+        observe_slowly(bucket, sum, amount);
     }
 }
 
@@ -87,21 +125,6 @@ pub(crate) fn observe(bucket: Address, sum: Address, amount: u64) {
 fn observe_slowly(bucket: Address, sum: Address, amount: u64) {
     add(bucket, 1);
     update(sum, move |sum| sum.saturating_add(amount));
-}
-
-/// Changes this thread's copy of a cell.
-#[inline]
-pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
-    match chunk(address) {
-        Some(chunk) => chunk.update_owned(address, change),
-        None => update_slowly(address, change),
-    }
-}
-
-/// The chunk of a cell in this thread's slab, if it is at hand.
-#[inline]
-fn chunk(address: Address) -> Option<&'static Chunk> {
-    CHUNKS.with(|chunks| chunks.get(address as usize / CHUNK)?.get())
 }
 
 /// A thread's first write to a chunk, and every write to one out of its reach. A write while all slabs are

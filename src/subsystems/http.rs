@@ -33,8 +33,8 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use crate::{
-    CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Open, OpenLabels, Stopwatch,
-    UpDownGaugeFamily, ValueSet, buckets,
+    CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Observation, Open, OpenLabels,
+    Stopwatch, UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
     storage::intern::Nest,
 };
@@ -177,9 +177,10 @@ helpers! {
         let http = &self.http;
         let route = http.route(http.endpoints.get(endpoint), method.into());
         http.requests.get(http.response(route, status)).inc();
-        http.request_duration.get(route).observe(duration);
-        http.request_size.get(route).observe(sizes.0);
-        http.response_size.get(route).observe(sizes.1);
+        let cells = route.cells();
+        http.request_duration.get(route).observe_near(cells, duration.units().0);
+        http.request_size.get(route).observe_near(cells, sizes.0);
+        http.response_size.get(route).observe_near(cells, sizes.1);
     }
 
     /// Starts a request; the guard records how it ended.
@@ -202,7 +203,8 @@ pub struct HttpRequestGuard {
     endpoint: Open<HttpEndpoint>,
     /// What the active gauge was raised under.
     raised: Open<HttpEndpoint>,
-    first_byte: Option<Duration>,
+    /// Nanoseconds to the head, or [`UNKNOWN`].
+    first_byte: u64,
     /// Of the request's body, or [`UNKNOWN`].
     received: u64,
     sent: u64,
@@ -214,7 +216,7 @@ pub struct HttpRequestGuard {
     ended: bool,
 }
 
-/// A size that the request does not say.
+/// A size that the request does not say, or the time to a head that is not there.
 const UNKNOWN: u64 = u64::MAX;
 
 impl HttpRequestGuard {
@@ -232,7 +234,7 @@ impl HttpRequestGuard {
             status: client_closed_request(),
             endpoint,
             raised: endpoint,
-            first_byte: None,
+            first_byte: UNKNOWN,
             received: received.unwrap_or(UNKNOWN),
             sent: 0,
             ends_with_head: false,
@@ -264,14 +266,21 @@ impl HttpRequestGuard {
     }
 
     /// The size of the request's body in bytes.
+    #[inline]
     pub fn received(&mut self, bytes: u64) {
         self.received = bytes;
     }
 
     /// The response head is there.
+    #[inline]
     pub fn head(&mut self, status: StatusCode) {
         self.status = status;
-        self.first_byte = Some(self.watch.elapsed());
+        self.first_byte = self.watch.nanos().min(UNKNOWN - 1);
+    }
+
+    #[inline]
+    fn has_head(&self) -> bool {
+        self.first_byte != UNKNOWN
     }
 
     /// Some bytes of the response's body were sent.
@@ -281,6 +290,7 @@ impl HttpRequestGuard {
     }
 
     /// The response was sent to its end.
+    #[inline]
     pub fn end(mut self) {
         self.complete();
     }
@@ -296,7 +306,7 @@ impl HttpRequestGuard {
     /// then: a client that leaves it has not cancelled it.
     pub fn streaming(&mut self) {
         self.ends_with_head = true;
-        self.ended = self.first_byte.is_some();
+        self.ended = self.has_head();
     }
 
     /// The handler failed: 500, unless the head was sent.
@@ -328,7 +338,7 @@ impl HttpRequestGuard {
     }
 
     pub(crate) fn fail(&mut self) {
-        if self.first_byte.is_none() {
+        if !self.has_head() {
             self.status = StatusCode::INTERNAL_SERVER_ERROR;
         }
         self.ended = true;
@@ -343,6 +353,9 @@ impl HttpRequestGuard {
 impl Drop for HttpRequestGuard {
     /// Makes the record.
     fn drop(&mut self) {
+        // First, so that the time is without that of the record.
+        let ended_before = self.ends_with_head && self.has_head();
+        let duration = if ended_before { self.first_byte } else { self.watch.nanos() };
         let http = &self.watch.metrics().http;
         let route = http.route(self.endpoint, self.method);
         if !self.ended {
@@ -350,19 +363,16 @@ impl Drop for HttpRequestGuard {
             http.requests_cancelled.get(route).inc();
         }
         http.requests.get(http.response(route, self.status)).inc();
-        let duration = match self.first_byte {
-            Some(first_byte) if self.ends_with_head => first_byte,
-            _ => self.watch.elapsed(),
-        };
-        http.request_duration.get(route).observe(duration);
-        if let Some(first_byte) = self.first_byte {
-            http.time_to_first_byte.get(route).observe(first_byte);
+        let cells = route.cells();
+        http.request_duration.get(route).observe_near(cells, duration);
+        if self.has_head() {
+            http.time_to_first_byte.get(route).observe_near(cells, self.first_byte);
             if !self.upgraded {
-                http.response_size.get(route).observe(self.sent);
+                http.response_size.get(route).observe_near(cells, self.sent);
             }
         }
         if self.received != UNKNOWN {
-            http.request_size.get(route).observe(self.received);
+            http.request_size.get(route).observe_near(cells, self.received);
         }
         http.active_requests.get(self.raised).dec();
     }
