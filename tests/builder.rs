@@ -441,7 +441,7 @@ fn a_source_of_a_subsystem_that_is_off_is_not_read() {
             sender.send(()).unwrap();
             None
         });
-        metrics.to_text();
+        _ = metrics.to_text();
         receiver.try_iter().count()
     };
     assert_eq!(reads(Metrics::builder()), 1);

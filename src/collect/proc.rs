@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use procfs::process::{LimitValue, Process, Stat};
+use procfs::{FromRead, process::Stat};
 
 use super::process::ProcessStats;
 
@@ -14,18 +14,13 @@ use super::process::ProcessStats;
 pub(crate) fn read() -> ProcessStats {
     // Counted first: what follows opens files of its own.
     let open_fds = open_fds();
-    let process = Process::myself().ok();
-    let stat = process.as_ref().and_then(|process| process.stat().ok());
-    let limits = process.as_ref().and_then(|process| process.limits().ok());
+    let stat = Stat::from_file("/proc/self/stat").ok();
     let stat = stat.as_ref();
     ProcessStats {
         // Fields 14 and 15 of `/proc/self/stat`: all threads, those that have ended too.
         cpu: stat.and_then(|stat| ticks(stat.utime.saturating_add(stat.stime))),
         open_fds,
-        max_fds: limits.and_then(|limits| match limits.max_open_files.soft_limit {
-            LimitValue::Value(limit) => Some(limit),
-            LimitValue::Unlimited => None,
-        }),
+        max_fds: max_fds(),
         virtual_memory_bytes: stat.map(|stat| stat.vsize),
         resident_memory_bytes: stat.map(|stat| stat.rss.saturating_mul(procfs::page_size())),
         start_time: stat.and_then(start_time),
@@ -42,6 +37,13 @@ fn open_fds() -> Option<u64> {
     let listed = fs::read_dir("/proc/self/fd").ok()?.count();
     // The listing itself has one open.
     u64::try_from(listed).ok()?.checked_sub(1)
+}
+
+/// The soft limit; none if there is no limit.
+fn max_fds() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    limit.split_whitespace().next()?.parse().ok()
 }
 
 /// When the process started. It is read once: the boot time in `/proc/stat` moves as the clock is

@@ -1,5 +1,7 @@
 //! The encoder of both text formats.
 
+use std::ops::Range;
+
 use super::{
     Format,
     exemplars::Exemplars,
@@ -30,8 +32,6 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         constant_labels: &instance.constant_labels,
         info_labels: &instance.info_labels,
         labels: String::new(),
-        start: String::new(),
-        between: String::new(),
         cells: Vec::new(),
     };
     let own = &metrics.self_metrics;
@@ -62,12 +62,8 @@ struct Encoder<'a> {
     exemplars: Exemplars,
     constant_labels: &'a str,
     info_labels: &'a str,
-    /// The labels of the series at hand, from the brace that opens them on; it is not closed.
+    /// The labels of the series at hand in their braces, if there are any, and the space before the value.
     labels: String,
-    /// What its lines of buckets begin with.
-    start: String,
-    /// What stands between the bounds of two buckets: the count of the first, and the start of the next line.
-    between: String,
     /// The cells of the series at hand.
     cells: Vec<u64>,
 }
@@ -147,7 +143,8 @@ impl Encoder<'_> {
                     self.labels.clear();
                     push_joined(&mut self.labels, self.constant_labels);
                     push_joined(&mut self.labels, self.info_labels);
-                    self.line(family.definition.name, "", |out| push_integer(out, 1));
+                    close(&mut self.labels);
+                    self.line(&[family.definition.name], |out| push_integer(out, 1));
                 }
             }
         }
@@ -161,7 +158,7 @@ impl Encoder<'_> {
         value: impl FnOnce(&mut String),
     ) {
         self.set_labels(family, combination, open);
-        self.line(family.definition.name, "", value);
+        self.line(&[family.definition.name], value);
     }
 
     fn histogram(
@@ -178,60 +175,57 @@ impl Encoder<'_> {
         let (sum, counts) = cells.split_at(1);
         if counts.iter().any(|count| *count > 0) {
             self.set_labels(family, combination, open);
-            let total = self.buckets(family, buckets, counts, address);
+            self.buckets(family, buckets, counts, address);
             let name = family.definition.name;
-            self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
-            self.line(name, "_count", |out| push_integer(out, total));
+            self.line(&[name, "_sum"], |out| push_units(out, sum[0], buckets.scale() > 1.0));
+            let total = counts.iter().fold(0_u64, |total, count| total.wrapping_add(*count));
+            self.line(&[name, "_count"], |out| push_integer(out, total));
         }
         self.cells = cells;
     }
 
-    /// Writes the lines of buckets of the series at hand; the count of all.
-    fn buckets(
-        &mut self,
-        family: &Family,
-        buckets: &Buckets,
-        counts: &[u64],
-        address: Address,
-    ) -> u64 {
-        let Self { out, start, between, .. } = self;
-        start.clear();
-        for part in [family.definition.name, "_bucket", &self.labels, comma(&self.labels), "le=\""]
-        {
-            start.push_str(part);
+    /// Writes the lines of buckets of the series at hand.
+    fn buckets(&mut self, family: &Family, buckets: &Buckets, counts: &[u64], address: Address) {
+        let out = &mut self.out;
+        let labels = self.labels.strip_suffix(CLOSE).unwrap_or_default();
+        let line = out.len();
+        for part in [family.definition.name, "_bucket", labels, comma(labels), "le=\""] {
+            out.push_str(part);
         }
-        out.push_str(start);
+        let start = line..out.len();
         let mut total = 0_u64;
+        // Where a count stands with the start of the next line behind it. Most buckets are empty and repeat it.
+        let mut repeated = None;
         for (bucket, (count, bound)) in counts.iter().zip(&family.bounds).enumerate() {
             out.push_str(bound);
-            // Most buckets are empty, and then two pieces make a line.
-            if *count == 0 && bucket > 0 {
-                out.push_str(between);
+            if *count == 0
+                && let Some(repeated) = &repeated
+            {
+                out.extend_from_within(Range::clone(repeated));
                 continue;
             }
             total = total.wrapping_add(*count);
-            between.clear();
-            push_integer(between, total);
-            out.push_str(between);
+            let number = out.len();
+            push_integer(out, total);
+            let behind = out.len();
             if *count > 0 {
                 self.exemplars.push_observation(out, address, buckets, bucket);
             }
-            let digits = between.len();
-            between.push('\n');
-            between.push_str(start);
-            out.push_str(&between[digits..]);
+            let is_bare = out.len() == behind;
+            out.push('\n');
+            out.extend_from_within(start.clone());
+            repeated = is_bare.then_some(number..out.len());
         }
         out.truncate(out.len() - start.len());
         self.lines += counts.len();
-        total
     }
 
     /// Writes a line of the series at hand.
-    fn line(&mut self, name: &str, suffix: &str, value: impl FnOnce(&mut String)) {
-        let close = if self.labels.is_empty() { " " } else { "} " };
-        for part in [name, suffix, &self.labels, close] {
+    fn line(&mut self, name: &[&str], value: impl FnOnce(&mut String)) {
+        for part in name {
             self.out.push_str(part);
         }
+        self.out.push_str(&self.labels);
         value(&mut self.out);
         self.out.push('\n');
         self.lines += 1;
@@ -257,7 +251,15 @@ impl Encoder<'_> {
                 push_joined(&mut self.labels, open);
             }
         }
+        close(&mut self.labels);
     }
+}
+
+/// What stands between labels and the value.
+const CLOSE: &str = "} ";
+
+fn close(labels: &mut String) {
+    labels.push_str(if labels.is_empty() { " " } else { CLOSE });
 }
 
 /// Appends labels to others, from the brace on.

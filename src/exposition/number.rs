@@ -33,17 +33,14 @@ pub(crate) fn push_units(into: &mut String, units: u64, billionths: bool) {
         return;
     }
     push_integer(into, units / BILLION);
-    let mut fraction = units % BILLION;
-    if fraction == 0 {
-        return;
+    let fraction = units % BILLION;
+    if fraction > 0 {
+        into.push('.');
+        // With a digit in front, so that the zeros that lead are written.
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(BILLION + fraction);
+        into.push_str(digits[1..].trim_end_matches('0'));
     }
-    let mut digits = *b".000000000";
-    for digit in digits[1..].iter_mut().rev() {
-        *digit += (fraction % 10) as u8;
-        fraction /= 10;
-    }
-    let last = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0);
-    into.push_str(std::str::from_utf8(&digits[..=last]).unwrap_or_default());
 }
 
 #[cfg(test)]
