@@ -68,6 +68,9 @@ pub(crate) fn allocate(len: usize) -> Option<Address> {
 #[derive(Clone, Copy)]
 pub(crate) struct Near {
     chunk: Option<&'static Chunk>,
+    /// Which one it is, as a write to another would be counted in a wrong cell.
+    #[cfg(debug_assertions)]
+    number: usize,
     /// The chunk is this thread's.
     _thread: PhantomData<*const ()>,
 }
@@ -77,13 +80,22 @@ pub(crate) struct Near {
 pub(crate) fn near(address: Address) -> Near {
     // Little happens inside of `with`, so that it is inlined.
     let chunk = CHUNKS.with(|chunks| chunks.get(address as usize / CHUNK)?.get());
-    Near { chunk, _thread: PhantomData }
+    Near {
+        chunk,
+        #[cfg(debug_assertions)]
+        number: address as usize / CHUNK,
+        _thread: PhantomData,
+    }
 }
 
 impl Near {
     /// Counts one in the cell of a bucket and adds to the cell of a sum, which saturates. Both are near.
     #[inline]
     pub(crate) fn observe(self, bucket: Address, sum: Address, amount: u64) {
+        #[cfg(debug_assertions)]
+        for address in [bucket, sum] {
+            assert_eq!(address as usize / CHUNK, self.number, "it is near");
+        }
         match self.chunk {
             Some(chunk) => {
                 chunk.update_owned(bucket, |count| count.wrapping_add(1));
