@@ -72,7 +72,7 @@ fn bars(title: &str, mut entries: Vec<Entry>, text: fn(f64) -> String) -> String
             },
         })
         .collect();
-    svg::bars(title, &bars)
+    svg::bars(title, &bars, text)
 }
 
 /// A line for each library through one value of each of several rows: ours, then the peers at their best.

@@ -24,8 +24,8 @@ pub struct Bar {
     pub kind: Kind,
 }
 
-/// One bar below the other.
-pub fn bars(title: &str, bars: &[Bar]) -> String {
+/// One bar below the other; `unit` writes a value of the scale.
+pub fn bars(title: &str, bars: &[Bar], unit: fn(f64) -> String) -> String {
     const LEFT: f64 = 290.0;
     const TOP: f64 = 44.0;
     const STEP: f64 = 22.0;
@@ -35,7 +35,7 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
     for tick in scale.ticks() {
         let x = scale.at(tick);
         _ = writeln!(svg, "<line x1='{x:.1}' x2='{x:.1}' y1='{TOP}' y2='{bottom}' stroke='#ddd'/>");
-        text(&mut svg, x, bottom + 16.0, "middle", &short_tick(tick));
+        text(&mut svg, x, bottom + 16.0, "middle", &unit(tick));
     }
     for (position, bar) in bars.iter().enumerate() {
         let y = TOP + STEP * position as f64;
