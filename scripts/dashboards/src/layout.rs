@@ -33,10 +33,9 @@ pub(crate) fn pack(panels: &[Panel], top: u32) -> (Vec<Place>, u32) {
 fn sizes(panels: &[Panel]) -> Vec<Size> {
     let free = panels.iter().filter(|panel| panel.size.is_none()).count();
     let pairs = match free % 3 {
-        _ if free == 1 => 0,
-        0 => 0,
-        1 => 4,
-        _ => 2,
+        1 if free > 1 => 4,
+        2 => 2,
+        _ => 0,
     };
     let mut nth = 0;
     let mut next = || {

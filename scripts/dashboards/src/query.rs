@@ -7,7 +7,7 @@ const SELECTION: &str = r#"job=~"$job", instance=~"$instance""#;
 
 /// Events per second of a counter, by labels.
 pub(crate) fn rate(counter: &str, by: &[&str]) -> String {
-    sum(by, &format!("rate({}[$__rate_interval])", selector(counter)))
+    sum(by, &format!("rate({counter}{{@}}[$__rate_interval])"))
 }
 
 /// A quantile of a histogram, by labels.
@@ -19,7 +19,7 @@ pub(crate) fn quantile(quantile: f64, histogram: &str, by: &[&str]) -> String {
 
 /// The sum of a gauge, by labels.
 pub(crate) fn level(gauge: &str, by: &[&str]) -> String {
-    sum(by, &selector(gauge))
+    sum(by, &format!("{gauge}{{@}}"))
 }
 
 /// The query as it stands in the file.
@@ -35,9 +35,4 @@ pub(crate) fn legend(by: &[&str]) -> String {
 
 fn sum(by: &[&str], of: &str) -> String {
     if by.is_empty() { format!("sum({of})") } else { format!("sum by ({}) ({of})", by.join(", ")) }
-}
-
-/// A name with matchers of its own, or with none but the dashboard's.
-fn selector(name: &str) -> String {
-    if name.contains("{@") { name.to_owned() } else { format!("{name}{{@}}") }
 }
