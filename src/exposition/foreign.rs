@@ -6,7 +6,6 @@
 use std::{
     collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
 };
 
 use prometheus_client::{encoding::text, registry::Registry};
@@ -22,16 +21,15 @@ fn own_names(families: &[registry::Family]) -> HashSet<String> {
     families.iter().flat_map(|family| family.definition.names()).collect()
 }
 
-/// The families of registries in a format, and how many families and registries are left out.
-fn rewritten(
-    registries: &[Arc<Registry>],
+/// The families of what registries wrote in a format, and how many families are left out.
+pub(crate) fn rewritten(
+    texts: &[impl AsRef<str>],
     taken: &HashSet<String>,
     format: Format,
 ) -> (String, usize) {
-    let texts: Vec<_> = registries.iter().filter_map(|registry| written(registry)).collect();
-    let mut left_out = registries.len() - texts.len();
+    let mut left_out = 0;
     let mut collected = Collected::new(taken);
-    for block in texts.iter().flat_map(|text| parse::blocks(text)) {
+    for block in texts.iter().flat_map(|text| parse::blocks(text.as_ref())) {
         if !parse::family(block).is_some_and(|family| collected.add(family)) {
             left_out += 1;
         }
@@ -45,15 +43,23 @@ fn rewritten(
 
 /// Encodes the foreign families of an instance, in the order of their registries.
 pub(super) fn encode(metrics: Metrics, format: Format) -> String {
-    let instance = metrics.instance();
-    if instance.registries.is_empty() {
+    if metrics.instance().registries.is_empty() {
         return String::new();
     }
-    let (text, left_out) = rewritten(&instance.registries, &own_names(&instance.families), format);
+    let (text, left_out) = of_registries(metrics, format);
     for _ in 0..left_out {
         count_foreign_error(metrics);
     }
     text
+}
+
+/// The families of the registries of an instance, and how many families and registries are left out.
+fn of_registries(metrics: Metrics, format: Format) -> (String, usize) {
+    let instance = metrics.instance();
+    let registries = instance.registries.iter();
+    let texts: Vec<_> = registries.filter_map(|registry| written(registry)).collect();
+    let (text, left_out) = rewritten(&texts, &own_names(&instance.families), format);
+    (text, left_out + instance.registries.len() - texts.len())
 }
 
 /// Counts a foreign family, or a whole registry, that is left out of a scrape.
@@ -177,6 +183,8 @@ fn push_help(out: &mut String, help: &str, format: Format) {
         match character {
             // A service may have escaped it to work around that.
             '\\' => match characters.next_if(|next| matches!(next, '\\' | 'n' | '"')) {
+                // Text 0.0.4 does not know it.
+                Some('"') if format == Format::Text => out.push('"'),
                 Some(escaped) => out.extend(['\\', escaped]),
                 None => out.push_str("\\\\"),
             },
@@ -254,8 +262,7 @@ mod tests {
         let metrics = registries.into_iter().fold(builder, crate::Builder::registry);
         let metrics = metrics.build().unwrap();
         _ = metrics.mounted::<DeskFacts>().unwrap().facts;
-        let instance = metrics.instance();
-        super::rewritten(&instance.registries, &own_names(&instance.families), format)
+        of_registries(metrics, format)
     }
 
     fn exposed(registries: Vec<Registry>, format: Format) -> String {
