@@ -126,17 +126,16 @@ impl Clock {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "64 bits last for five centuries")]
     pub(crate) fn since(&self, begin: Moment) -> u64 {
-        let begin = match begin {
-            Moment::Instant(begin) => begin,
+        let (begin, now) = match (begin, &self.0) {
+            (Moment::Instant(begin), Source::Manual(manual)) => (begin, stopped_at(manual)),
+            (Moment::Instant(begin), Source::System) => (begin, Instant::now()),
             #[cfg(feature = "quanta")]
-            Moment::Counter(begin) => {
-                let Source::Counter(counter) = &self.0 else { return 0 };
+            (Moment::Counter(begin), Source::Counter(counter)) => {
                 return counter.delta_as_nanos(begin, counter.raw());
             }
-        };
-        let now = match &self.0 {
-            Source::Manual(manual) => stopped_at(manual),
-            _ => Instant::now(),
+            // Of another clock.
+            #[cfg(feature = "quanta")]
+            _ => return 0,
         };
         now.saturating_duration_since(begin).as_nanos() as u64
     }
