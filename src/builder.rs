@@ -1,6 +1,12 @@
 //! How an instance is made.
 
-use std::{any::TypeId, collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use prometheus_client::registry::Registry;
 
@@ -352,13 +358,15 @@ impl Builder {
         let mut info_labels = String::new();
         push_label(&mut info_labels, "version", &self.version);
         push_label(&mut info_labels, "component", &self.component);
-        subsystems.self_metrics.know(&layout);
+        let series = subsystems.self_metrics.know(&layout);
         let started = self.clock.now();
         let instance = Instance {
             subsystems,
             mounted,
             registries: self.registries,
             families: layout.families,
+            series,
+            encoded: AtomicUsize::new(0),
             constant_labels,
             info_labels,
             clock: self.clock,

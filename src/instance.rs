@@ -5,7 +5,7 @@ use std::{
     fmt,
     ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     clock::{Clock, Moment},
+    family::Gauge,
     labels::ErrorSeverity,
     registry::{Family, Now},
     subsystems::Subsystems,
@@ -39,6 +40,10 @@ pub(crate) struct Instance {
     pub(crate) subsystems: Subsystems,
     pub(crate) mounted: Vec<Mounted>,
     pub(crate) families: Vec<Family>,
+    /// The number of series of each family.
+    pub(crate) series: Vec<Gauge>,
+    /// Room for the text of the families, by that of the last scrape.
+    pub(crate) encoded: AtomicUsize,
     /// What comes out after the families.
     pub(crate) registries: Vec<Arc<Registry>>,
     /// `name="value"` pairs that stand first in every label set.
