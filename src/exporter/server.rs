@@ -259,7 +259,8 @@ mod tests {
     }
 
     fn run(options: impl FnOnce(Server) -> Server) -> Running {
-        let metrics = Metrics::builder().mount::<Gated>().build().unwrap();
+        let builder = Metrics::builder().mount::<Gated>().collect_timeout(Duration::MAX);
+        let metrics = builder.build().unwrap();
         let gate = &metrics.mounted::<Gated>().unwrap().gate;
         let server = Server::bind(Exporter::new(metrics), ([127, 0, 0, 1], 0)).unwrap();
         let address = server.local_addr();

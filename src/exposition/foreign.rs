@@ -3,18 +3,19 @@
 //! What they write is read family by family and rewritten for the format. A family that a scraper could not
 //! read, or whose name is taken, is left out and counted; the rest of the scrape does not suffer from it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::collections::{HashMap, HashSet};
 
-use prometheus_client::{encoding::text, registry::Registry};
+use prometheus_client::encoding::text;
 
 use super::{
     Format,
     parse::{self, Exemplar, Family, Point, Sample},
 };
-use crate::{instance::Metrics, labels::ErrorSeverity, registry};
+use crate::{
+    instance::{Foreign, Metrics},
+    labels::ErrorSeverity,
+    registry,
+};
 
 /// The names of the instance's own families and of their samples, which are taken.
 fn own_names(families: &[registry::Family]) -> HashSet<String> {
@@ -57,7 +58,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
 fn of_registries(metrics: Metrics, format: Format) -> (String, usize) {
     let instance = metrics.instance();
     let registries = instance.registries.iter();
-    let texts: Vec<_> = registries.filter_map(|registry| written(registry)).collect();
+    let texts: Vec<_> = registries.filter_map(|foreign| written(metrics, foreign)).collect();
     let (text, left_out) = rewritten(&texts, &own_names(&instance.families), format);
     (text, left_out + instance.registries.len() - texts.len())
 }
@@ -67,11 +68,14 @@ fn count_foreign_error(metrics: Metrics) {
     metrics.track_application_error("foreign_metrics", ErrorSeverity::Error);
 }
 
-/// What a registry writes; none if it fails or panics half-way.
-fn written(registry: &Registry) -> Option<String> {
-    let mut text = String::new();
-    let written = catch_unwind(AssertUnwindSafe(|| text::encode_registry(&mut text, registry)));
-    matches!(written, Ok(Ok(()))).then_some(text)
+/// What a registry writes; none if it fails, panics or is late.
+fn written(metrics: Metrics, foreign: &'static Foreign) -> Option<String> {
+    let limit = metrics.instance().collect_timeout;
+    let written = foreign.reading.read(limit, || {
+        let mut text = String::new();
+        text::encode_registry(&mut text, &foreign.registry).map(|()| text)
+    });
+    written.ok()?.ok()
 }
 
 /// The suffix and the labels of a sample, which it alone in its family has.
@@ -243,7 +247,7 @@ mod tests {
             histogram::{Histogram, NativeHistogramConfig},
             info::Info,
         },
-        registry::Unit,
+        registry::{Registry, Unit},
     };
 
     use super::*;
@@ -425,6 +429,20 @@ desk_bare_info{desk="a\"b\\c\nd"} 1
         let (names, left_out) = names(vec![registry, other]);
         assert_eq!(names, ["mine_total"]);
         assert_eq!(left_out, 13);
+    }
+
+    /// Found by `fuzz/fuzz_targets/foreign.rs`.
+    #[test]
+    fn each_format_gets_the_escapes_it_knows() {
+        let text = "# HELP x a \\\"b\\\" \"c\" \\d \\\\e \\nf\n# TYPE x gauge\nx 1\n";
+        for (format, help) in [
+            (Format::OpenMetrics, r#"a \"b\" \"c\" \\d \\e \nf"#),
+            (Format::Text, r#"a "b" "c" \\d \\e \nf"#),
+        ] {
+            let (rewritten, left_out) = super::rewritten(&[text], &HashSet::new(), format);
+            assert_eq!(rewritten.lines().next(), Some(&*format!("# HELP x {help}")));
+            assert_eq!(left_out, 0);
+        }
     }
 
     #[test]
