@@ -263,7 +263,9 @@ async fn what_blocks_for_good_is_begun_once_and_every_scrape_is_answered() {
     // Nothing but the fault is late, however slow the machine is: nobody looks at what the others gave.
     let test = unruly(Duration::from_millis(50));
     let switches = [&test.subsystem, &test.pool, &test.collector, &test.metric];
-    switches.iter().for_each(|switch| switch.set(Fault::Blocks));
+    for switch in switches {
+        switch.set(Fault::Blocks);
+    }
     let exporter = Exporter::new(test.metrics);
     for _ in 0..100 {
         let response = exporter.respond(&Request::new(())).await.unwrap();
@@ -274,5 +276,7 @@ async fn what_blocks_for_good_is_begun_once_and_every_scrape_is_answered() {
     while arrivals() != [1; 4] {
         assert!(Instant::now() < deadline, "{:?}", arrivals());
     }
-    switches.iter().for_each(|switch| switch.set(Fault::None));
+    for switch in switches {
+        switch.set(Fault::None);
+    }
 }

@@ -13,6 +13,10 @@
 //!   than the [`Builder::collect_timeout`](crate::Builder::collect_timeout), it costs itself only, and is
 //!   counted in `application_errors_total`.
 //!
+//! In a router of the service, connections are the server's to limit: how many there are, how large a head is, how
+//! long a client may take. A client that reads slowly holds its connection and its answer, which is one block of
+//! bytes that the scrapes of the same moment share; one that hangs up frees both. The `Server` has these limits.
+//!
 //! With plain hyper:
 //!
 //! ```
