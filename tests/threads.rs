@@ -27,8 +27,8 @@ const AT_ONCE: usize = 8;
 /// Threads of a runtime for tasks that block: more than get cells of their own.
 const BLOCKING: usize = 400;
 /// The most that memory may grow by while the number of threads at once stays. The cells of all threads that can have
-/// some take ten times that.
-const MOST_GROWTH: u64 = 4_000_000;
+/// some take more than twice that.
+const MOST_GROWTH: u64 = 2_000_000;
 /// The same, with what a runtime of tokio and its queue may keep.
 const MOST_GROWTH_OF_A_STORM: u64 = 16_000_000;
 
