@@ -395,7 +395,6 @@ impl Domain {
             return false;
         }
         entry.removed.store(true, Relaxed);
-        self.clear(entry);
         self.full.store(false, Relaxed);
         true
     }

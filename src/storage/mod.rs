@@ -4,8 +4,9 @@
 //! the process share. A thread keeps its own copy of the cells it writes (a [`Slab`](cells::Slab)), so
 //! recording is a plain load, add and store; a scrape sums the copies.
 //!
-//! `cells.rs`, `table.rs`, `children.rs` and `exemplars.rs` hold the hand-over between threads and nothing else. They name
-//! their synchronisation types through `sync`, so that `tests/models.rs` runs the same files under loom.
+//! `cells.rs`, `table.rs`, `children.rs` and `exemplars.rs` hold the hand-over between threads and nothing
+//! else. They name their synchronisation types through `sync`, so that `tests/models` runs the same files
+//! under loom.
 
 pub(crate) mod cells;
 pub(crate) mod children;
