@@ -77,7 +77,9 @@ impl Scraper {
             }
             drop(queue);
             let count = self.count.load(Relaxed);
-            waiting.iter().for_each(|request| request.give(count));
+            for request in waiting {
+                request.give(count);
+            }
         }
     }
 }
