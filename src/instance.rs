@@ -121,6 +121,7 @@ impl Metrics {
         for mounted in &self.0.mounted {
             _ = self.collect(|| (mounted.on_scrape)(&*mounted.subsystem, &now));
         }
+        self.0.families.iter().for_each(Family::add_up);
     }
 
     /// Runs code of the service before a scrape. Its panic is counted, and costs the scrape only what the

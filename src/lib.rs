@@ -47,6 +47,8 @@ mod family;
 mod global;
 mod guard;
 mod instance;
+#[cfg(feature = "hmac")]
+mod keyed;
 pub mod middleware;
 mod registry;
 mod storage;

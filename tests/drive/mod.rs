@@ -100,6 +100,11 @@ impl Driver {
             .clock(clock.clone())
             .build()
             .unwrap();
+        Self::of(metrics, clock, via)
+    }
+
+    /// A driver of an instance that has this clock.
+    pub(crate) fn of(metrics: Metrics, clock: Clock, via: Via) -> Self {
         let before = samples(&metrics.to_text());
         Self {
             metrics,
@@ -148,6 +153,11 @@ impl Driver {
         self.checked = false;
         self.drive();
         self.checked = true;
+    }
+
+    /// Ends what is under way.
+    pub(crate) fn release(&mut self) {
+        self.held.get_mut().clear();
     }
 
     /// Asserts that everything is as it was before, but for what is read from the process.
