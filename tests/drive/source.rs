@@ -40,11 +40,17 @@ fn functions<'a>(block: &[&'a str]) -> impl Iterator<Item = &'a str> {
 
 /// The names of all helpers.
 pub(crate) fn helpers() -> BTreeSet<String> {
-    let mut helpers = BTreeSet::new();
-    for source in files("src/subsystems").values() {
-        for (_, block) in blocks(source, "helpers! {") {
+    helpers_and_files().into_keys().collect()
+}
+
+/// The names of all helpers, and of the files that have them.
+pub(crate) fn helpers_and_files() -> BTreeMap<String, String> {
+    let mut helpers = BTreeMap::new();
+    for (file, source) in files("src/subsystems") {
+        for (_, block) in blocks(&source, "helpers! {") {
             for name in functions(&block) {
-                assert!(helpers.insert(name.to_owned()), "{name} is there twice");
+                let twice = helpers.insert(name.to_owned(), file.clone());
+                assert_eq!(twice, None, "{name} is there twice");
             }
         }
     }

@@ -33,11 +33,12 @@ mod world;
 use std::{cell::RefCell, collections::BTreeSet, env, sync::Arc, time::Duration};
 
 use proptest::{
+    bool::weighted,
     collection,
     prelude::any,
     prop_oneof,
     sample::{Index, select, subsequence},
-    strategy::{Strategy, Union},
+    strategy::{BoxedStrategy, Strategy, Union},
     test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner},
 };
 
@@ -76,23 +77,36 @@ fn setup() -> impl Strategy<Value = Setup> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let calls = Union::new(helpers::all().into_iter().map(|(_, random)| random));
-    let starts = Union::new(guards::all().into_iter().map(|starter| starter.random));
+/// The steps of a case: of all helpers, or of those of one subsystem, which meet more often then.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let files = source::helpers_and_files();
+    let of_all = step(|_| true);
+    let subsystems: BTreeSet<_> = files.values().cloned().collect();
+    let of_one = subsystems.iter().map(|file| step(|helper| files[helper] == *file));
+    let of_one = Union::new(of_one.map(|step| collection::vec(step, 0..120)));
+    prop_oneof![collection::vec(of_all, 0..120), of_one]
+}
+
+/// A step, with these helpers.
+fn step(are: impl Fn(&str) -> bool) -> BoxedStrategy<Step> {
+    let calls = helpers::all().into_iter().filter(|(helper, _)| are(helper));
+    let starts = guards::all().into_iter().filter(|starter| are(starter.helper));
+    let calls = calls.map(|(_, random)| (12, random.prop_map(Event::Calls).boxed()));
+    let starts = starts.map(|starter| (20, starter.random.prop_map(Event::Starts).boxed()));
+    let helpers: Vec<_> = calls.chain(starts).collect();
     let passes = prop_oneof![
         3 => (0..2_000_u64).prop_map(Duration::from_millis),
         2 => (0..400_u64).prop_map(Duration::from_secs),
         1 => (0..90_000_u64).prop_map(Duration::from_secs),
     ];
     let event = prop_oneof![
-        12 => calls.prop_map(Event::Calls),
-        6 => starts.prop_map(Event::Starts),
+        18 => Union::new_weighted(helpers),
         9 => any::<Index>().prop_map(Event::Goes),
         3 => layer::Sent::random().prop_map(|sent| Event::Sends(Arc::new(sent))),
         3 => passes.prop_map(Event::Passes),
         1 => select(Scrape::ALL).prop_map(Event::Scrapes),
     ];
-    (event, proptest::bool::weighted(0.2)).prop_map(|(event, elsewhere)| Step { event, elsewhere })
+    (event, weighted(0.2)).prop_map(|(event, elsewhere)| Step { event, elsewhere }).boxed()
 }
 
 /// A case as a failure shows it, a step a line.
@@ -105,7 +119,7 @@ fn show(setup: &Setup, steps: &[Step]) -> String {
 
 #[test]
 fn what_is_exposed_is_what_was_recorded() {
-    let cases = (setup(), collection::vec(step(), 0..120));
+    let cases = (setup(), steps());
     let result = TestRunner::new(config()).run(&cases, |(setup, steps)| {
         let mut world = World::new(setup);
         for step in &steps {
@@ -160,7 +174,7 @@ fn every_helper_and_every_method_of_a_guard_is_drawn() {
 fn every_family_is_moved() {
     let moved = RefCell::new(BTreeSet::new());
     let config = Config { cases: 50, ..config() };
-    let cases = collection::vec(step(), 150);
+    let cases = collection::vec(step(|_| true), 150);
     let setup = Setup { constant_labels: vec![], off: vec![], cap: 3, made: Duration::ZERO };
     let result = TestRunner::new(config).run(&cases, |steps| {
         let mut world = World::new(setup.clone());
