@@ -50,7 +50,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use backend_metrics::{Clock, Metrics, subsystems::rate_limits::RateLimitEndpoint};
+use backend_metrics::{Builder, Clock, Metrics, subsystems::rate_limits::RateLimitEndpoint};
 
 /// The time of day when a drive starts.
 const START: Duration = Duration::from_secs(1_700_000_000);
@@ -92,14 +92,18 @@ pub(crate) struct Driver {
 impl Driver {
     /// A driver of a new instance.
     pub(crate) fn new(via: Via) -> Self {
+        Self::built(via, |builder| builder)
+    }
+
+    /// A driver of a new instance that is configured further.
+    pub(crate) fn built(via: Via, configure: impl FnOnce(Builder) -> Builder) -> Self {
         let clock = Clock::manual();
         clock.set_wall(UNIX_EPOCH + START);
-        let metrics = Metrics::builder()
+        let builder = Metrics::builder()
             .service("1.4.2", "order-gateway")
             .cap_of::<RateLimitEndpoint>(RATE_LIMIT_CAP)
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+            .clock(clock.clone());
+        let metrics = configure(builder).build().unwrap();
         Self::of(metrics, clock, via)
     }
 
