@@ -44,7 +44,7 @@ mod workers;
 
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -80,6 +80,8 @@ pub(crate) struct Driver {
     via: Via,
     /// Whether the effect of each step is checked.
     checked: bool,
+    /// By how much the wall clock jumps while something is under way: back, then forward.
+    jump: Cell<Duration>,
     called: RefCell<BTreeSet<&'static str>>,
     /// What is under way when the drive ends.
     held: RefCell<Vec<Box<dyn Any>>>,
@@ -115,6 +117,7 @@ impl Driver {
             clock,
             via,
             checked: true,
+            jump: Cell::default(),
             called: RefCell::default(),
             held: RefCell::default(),
             last: before.clone(),
@@ -122,6 +125,11 @@ impl Driver {
             expected: Samples::new(),
             moved: BTreeSet::new(),
         }
+    }
+
+    /// Has the wall clock jump to and fro, within the day, whenever time goes by.
+    pub(crate) fn jump(&self) {
+        self.jump.set(Duration::from_hours(3));
     }
 
     /// Calls every helper but those of [`Driver::watch`].
@@ -298,6 +306,9 @@ impl Driver {
 
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
+        let (wall, start) = (self.clock.wall(), UNIX_EPOCH + START);
+        let jump = self.jump.get();
+        self.clock.set_wall(if wall < start { wall + jump } else { wall - jump });
     }
 
     /// Keeps a guard to the end of the driver.

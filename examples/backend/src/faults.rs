@@ -62,6 +62,14 @@ impl Faults {
         }
     }
 
+    /// Ends the trouble if it is made, and makes it if it is not.
+    pub fn switch(&self, faults: &[Fault]) {
+        for fault in faults {
+            let state = if self.is_on(*fault) { OFF } else { ON };
+            self.state(*fault).store(state, Ordering::Relaxed);
+        }
+    }
+
     /// Whether there is to be trouble.
     #[must_use]
     pub fn is_on(&self, fault: Fault) -> bool {
