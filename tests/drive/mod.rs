@@ -47,10 +47,11 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use backend_metrics::{Clock, Metrics, subsystems::rate_limits::RateLimitEndpoint};
+use backend_metrics::{Clock, Metrics, PoolStats, subsystems::rate_limits::RateLimitEndpoint};
 
 /// The time of day when a drive starts.
 const START: Duration = Duration::from_secs(1_700_000_000);
@@ -294,6 +295,14 @@ impl Driver {
 
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// The source of a pool, which is gone when what is under way ends.
+    fn pool(&self, stats: PoolStats) -> impl Fn() -> Option<PoolStats> + Send + Sync + 'static {
+        let pool = Arc::new(stats);
+        let source = Arc::downgrade(&pool);
+        self.hold(pool);
+        move || source.upgrade().map(|stats| *stats)
     }
 
     /// Keeps a guard to the end of the driver.
