@@ -132,6 +132,7 @@ fn accounts_that_are_not_shown_are_one_series_with_their_sum() {
     assert_eq!(metrics.value(r#"strategy_pnl_total{account_id="all"}"#), None);
 }
 
+#[cfg(feature = "hmac")]
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 #[cfg(feature = "hmac")]

@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    thread,
+    thread::{self, ScopedJoinHandle},
 };
 
 use backend_metrics::{
@@ -82,9 +82,9 @@ fn assert_own_numbers(exposition: &Exposition) {
     for sample in exposition.samples().filter(|sample| sample.name.starts_with("terminal_")) {
         let (_, shown) = &sample.labels[1];
         if shown != "other" {
-            let value: f64 = sample.value.parse().unwrap();
-            let (_, own) = session(value as usize % SESSIONS);
-            let is_unset = value == 0.0 && sample.name == "terminal_windows";
+            let value: usize = sample.value.parse().unwrap();
+            let (_, own) = session(value % SESSIONS);
+            let is_unset = value == 0 && sample.name == "terminal_windows";
             assert!(is_unset || own == *shown, "{sample:?}");
         }
     }
@@ -134,7 +134,7 @@ fn sessions_that_come_and_go_never_show_the_number_of_another() {
             }
             scrapes
         });
-        let recorded: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        let recorded: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
         stop.store(true, Relaxed);
         assert!(observer.join().unwrap() > 1);
         assert!(recorded.iter().all(Result::is_ok));

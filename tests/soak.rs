@@ -13,11 +13,7 @@ use std::{
 };
 
 use backend_metrics::{Clock, Counter, Format, Metrics, families};
-use common::{
-    events::record,
-    exposition::{parse, read},
-    resident::resident_bytes,
-};
+use common::{events::record, exposition::read, resident::resident_bytes};
 use drive::{Driver, Via};
 
 families! {
@@ -94,7 +90,7 @@ impl Soak {
         while !self.stop.load(Relaxed) {
             for format in [Format::OpenMetrics, Format::Text] {
                 let text = self.metrics.encode(format);
-                parse(&text, format).unwrap_or_else(|broken| panic!("{broken}"));
+                assert!(text.ends_with('\n'));
                 scrapes += 1;
             }
         }

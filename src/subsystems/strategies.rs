@@ -113,6 +113,9 @@ families! {
 open_labels! {
     /// The account that strategies trade for.
     ///
+    /// Its id is shown as it is given, unless the builder has
+    /// [`without_account_ids`](crate::Builder::without_account_ids) or a key to hash it.
+    ///
     /// Past the cap, the accounts without a place share `other`, which shows the one that was set last. Raise
     /// the cap with [`Builder::cap_of`](crate::Builder::cap_of) to more accounts than the service has.
     pub struct Account(account_id) [removable];
