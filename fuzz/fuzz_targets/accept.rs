@@ -73,7 +73,6 @@ impl<T> Element<T> {
         }
         if self.spaces {
             text = format!(" \t{} ", text.replace(';', " ;\t "));
-            text = text.replace("b ;\t q", "b;q");
         }
         if self.capitals { text.to_ascii_uppercase() } else { text }
     }

@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use backend_metrics::{CounterFamily, Domain, Format, Metrics, Open, families, open_labels};
+use backend_metrics::{
+    Builder, CounterFamily, Domain, Format, Metrics, Open, families, open_labels,
+};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../tests/common/exposition.rs"]
@@ -46,9 +48,7 @@ impl State {
         let builder = Metrics::builder().service(constant, "fuzz").mount::<TextMetrics>();
         // Only what is looked at.
         let off = backend_metrics::catalog().map(|entry| entry.subsystem);
-        let builder = off
-            .filter(|name| *name != "process")
-            .fold(builder, |builder, name| builder.without(name));
+        let builder = off.filter(|name| *name != "process").fold(builder, Builder::without);
         let builder = builder.constant_label("constant", constant).cap_of::<Pair>(VALUES);
         let metrics = builder.build().expect("the builder's rules are kept");
         Self { metrics, constant: constant.to_owned(), counts: BTreeMap::new() }
