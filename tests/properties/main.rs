@@ -94,9 +94,12 @@ fn step(are: impl Fn(&str) -> bool) -> BoxedStrategy<Step> {
     let calls = calls.map(|(_, random)| (12, random.prop_map(Event::Calls).boxed()));
     let starts = starts.map(|starter| (20, starter.random.prop_map(Event::Starts).boxed()));
     let helpers: Vec<_> = calls.chain(starts).collect();
+    // Some of them as long as the windows are, or their slices.
+    let windows = [20, 60, 240, 280, 300, 840, 900, 3_540, 3_600];
     let passes = prop_oneof![
         3 => (0..2_000_u64).prop_map(Duration::from_millis),
-        2 => (0..400_u64).prop_map(Duration::from_secs),
+        3 => select(windows.to_vec()).prop_map(Duration::from_secs),
+        1 => (0..400_u64).prop_map(Duration::from_secs),
         1 => (0..90_000_u64).prop_map(Duration::from_secs),
     ];
     let event = prop_oneof![

@@ -27,6 +27,8 @@ mod script;
 mod start;
 #[path = "../../../../tests/live/tempdir.rs"]
 mod tempdir;
+#[path = "../../../../tests/live/victoria.rs"]
+#[allow(dead_code, reason = "shared with the tests of the library")]
 mod victoria;
 #[path = "../../../../tests/live/wait.rs"]
 mod wait;
