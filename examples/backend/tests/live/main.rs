@@ -4,6 +4,7 @@
 //! for where one is missing, they fail.
 
 mod agreement;
+#[allow(dead_code, reason = "shared with the tests under faults")]
 mod backend;
 #[path = "../../../../tests/common/expressions.rs"]
 mod expressions;
@@ -19,6 +20,7 @@ mod process;
 #[path = "../../../../tests/live/prometheus.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod prometheus;
+#[allow(dead_code, reason = "shared with the tests under faults")]
 mod redis;
 mod scale_out;
 mod script;
