@@ -140,6 +140,16 @@ mod tests {
         assert!(!faults.strikes(Fault::Panics));
     }
 
+    #[test]
+    fn faults_that_are_switched_end_and_begin_again() {
+        let faults = Faults::new(&[Fault::Redis, Fault::Errors]);
+        for is_on in [false, true] {
+            faults.switch(&[Fault::Redis]);
+            assert_eq!(faults.is_on(Fault::Redis), is_on);
+            assert!(faults.is_on(Fault::Errors));
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_fault_that_is_held_ends_even_when_its_maker_is_dropped() {
         let faults = Faults::new(&[Fault::Errors]);

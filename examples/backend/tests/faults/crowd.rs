@@ -39,8 +39,7 @@ fn a_crowd_is_told_of_until_it_leaves_and_who_does_not_read_is_cut_off() {
     let arguments = ["--rate-limit", "1000000"];
     let mut incident =
         Incident::prepare("crowd", Database::postgres(), backend::command(&[]), &arguments);
-    incident.start_load();
-    incident.stay_healthy();
+    incident.begin();
     let address = incident.backend.address;
     let options = options(address);
     let runtime = Runtime::new().expect("there are threads");

@@ -21,18 +21,15 @@ fn a_full_disk_is_told_of_until_there_is_room() {
             None => program.env_remove(name),
         };
     }
+    let critical = ["API_SLA_Breach_Availability", "HighAPIErrorRate", burn!("api-availability")];
     let mut incident = Incident::prepare("disk full", Database::sqlite(), program, &[]);
-    incident.start_load();
-    incident.stay_healthy();
+    incident.begin();
     limit(&incident, "0");
     incident.fires("pager", "HighAPIErrorRate");
+    incident.all_fire(&critical);
     limit(&incident, "unlimited");
     incident.resolves("pager", "HighAPIErrorRate");
-    incident.is_over(&[
-        "API_SLA_Breach_Availability",
-        "HighAPIErrorRate",
-        burn!("api-availability"),
-    ]);
+    incident.is_over(&critical);
     incident.nothing_has_drifted();
 }
 
