@@ -119,7 +119,11 @@ impl Metrics {
         let wall = self.0.clock.wall();
         let seconds = match wall.duration_since(std::time::UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX / 2),
-            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX / 2),
+            Err(before) => {
+                let before = before.duration();
+                let begun = u64::from(before.subsec_nanos() > 0);
+                -i64::try_from(before.as_secs() + begun).unwrap_or(i64::MAX / 2)
+            }
         };
         (seconds + i64::from(self.0.utc_offset)).div_euclid(24 * 60 * 60)
     }
@@ -133,6 +137,7 @@ impl Metrics {
                 _ = self.collect(&mounted.reading, move || on_scrape(&*mounted.subsystem, &now));
             }
         }
+        self.0.families.iter().for_each(Family::add_up);
     }
 
     /// Runs code of the service before a scrape. Its panic or delay is counted, and costs the scrape only what

@@ -19,6 +19,11 @@
 //! - Recording never fails, panics, blocks or allocates, but for the first use of a thread and the first
 //!   appearance of a label set. Distinct users are counted under a short lock
 //!   ([`Metrics::track_user_activity`]).
+//! - A scrape sees everything that was recorded before it began, and no counter, bucket, sum or count goes back from
+//!   one scrape to the next. The `_count` of a histogram is the number of its last bucket. What is observed while a
+//!   scrape reads may be in its buckets and not in its sum, or the other way round; the next scrape has it in both.
+//! - Open label values take bounded memory, whatever they are ([`Builder::label_cap`]), and series of what has ended
+//!   can be removed ([`Domain::remove`]).
 //! - An instance is never freed. Make one at the start of the program; tests may make thousands.
 //! - Types of other crates in the public interface are those of `http`, `http-body`, `bytes`,
 //!   `tower-layer`, `tower-service` and `prometheus-client`, and with their features of `tokio`,
@@ -26,10 +31,33 @@
 //!
 //! # Threads and processes
 //!
-//! A thread leases its cells on first use and gives them back at its end, so threads may come and go. What
-//! is recorded from the destructor of a thread-local after that goes to cells that threads share, and is
-//! counted. After a `fork` the child has its own copy of all numbers: expose it under another target, or do
-//! not record in it.
+//! A thread leases its cells on first use and gives them back at its end, so threads may come and go: memory is that
+//! of the most threads at once, up to 256, and threads past that share cells. What is recorded from the destructor of
+//! a thread-local is counted, whether ours are there or gone; guards may end there.
+//!
+//! Do not record from a signal handler or a global allocator: the first use of a thread takes a lock and allocates.
+//!
+//! Make the instance after a `fork`, in each process that records. A child of a process that has recorded already
+//! starts with a copy of its numbers, and if other threads ran at the time of the `fork`, a lock that one of them held
+//! is held for ever: in such a child, record and scrape nothing before `exec`.
+//!
+//! # What labels reveal
+//!
+//! Whoever may scrape sees every label value. Closed labels are words of this crate. The open ones:
+//!
+//! | label | what stands in it | what that reveals |
+//! | --- | --- | --- |
+//! | `endpoint` | route templates; in the HTTP families without a template a path that was answered, its ids replaced | the shape of the API, and names in paths if routes have no templates |
+//! | `upstream` | the name or host of a service that is called | hosts of the network |
+//! | `operation`, `worker_type` | names out of the code | what the service does |
+//! | `command` | names of Redis commands, never keys | |
+//! | `message_type`, `error_type`, `exception_type` | names out of the protocol or the code, never texts of clients or errors | where the service fails |
+//! | `account_id` | ids of accounts as the service gives them, beside profit and strategies | personal data: [`Builder::without_account_ids`] shows sums alone, `Builder::hash_account_ids` (feature `hmac`) a keyed hash |
+//! | `family` | names of families | |
+//! | `version`, `component` | what [`Builder::service`] was given | which weaknesses may be there |
+//!
+//! Users are counted by [`Metrics::track_user_activity`] without keeping or showing an id. An exemplar shows the id of a
+//! trace, in `trace_id`. A bearer token keeps strangers out ([`Exporter::bearer_token`]).
 
 // So that the macros mean the same inside the crate and outside of it.
 extern crate self as backend_metrics;
@@ -50,6 +78,8 @@ pub mod fuzzing;
 mod global;
 mod guard;
 mod instance;
+#[cfg(feature = "hmac")]
+mod keyed;
 pub mod middleware;
 mod registry;
 mod storage;

@@ -4,15 +4,16 @@ use std::{
     any::TypeId,
     collections::HashMap,
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use crate::{
-    family::{DomainRef, NestedLabels, OpenLabels},
+    family::{DomainRef, NestedLabels, OpenLabels, decode_late, encode_late},
     model::{Buckets, Definition, Kind, Labels, UnitRule},
     storage::{
         cells::Address,
-        intern::{Domain, Nest},
+        intern::{Domain, Nest, View},
         local,
     },
 };
@@ -119,6 +120,38 @@ pub(crate) struct Family {
     pub(crate) domain: Option<&'static Domain>,
 }
 
+impl Family {
+    /// Sets the series that stands for all values of its domain to their sum, if these are not shown.
+    pub(crate) fn add_up(&self) {
+        let Some((all, entries)) = self.domain.and_then(Domain::summed) else { return };
+        let reader = local::reader();
+        #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
+        let cells = self.combinations as Address * self.slot.cells();
+        for offset in self.base..self.base + cells {
+            let sum = all.row() + offset;
+            let cells = entries.iter().map(|entry| entry.row() + offset);
+            let counts = || cells.clone().map(|cell| reader.sum(cell));
+            match self.slot {
+                Slot::Gauge => {
+                    let level: f64 = cells.map(|cell| f64::from_bits(local::get(cell))).sum();
+                    local::set(sum, level.to_bits());
+                }
+                Slot::Late => {
+                    let levels = cells.filter_map(|cell| decode_late(local::get(cell)));
+                    local::set(sum, levels.reduce(|one, other| one + other).map_or(0, encode_late));
+                }
+                Slot::UpDown => local::set(sum, counts().fold(0, u64::wrapping_add)),
+                // Another scrape may have come to more.
+                Slot::Counter | Slot::Histogram(_) => {
+                    let count = counts().fold(0, u64::saturating_add);
+                    local::update_shared(sum, |before| before.max(count));
+                }
+                Slot::Info => {}
+            }
+        }
+    }
+}
+
 /// What the cells of a series hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Slot {
@@ -149,10 +182,36 @@ impl Slot {
     }
 }
 
+/// The label that tells accounts apart.
+const ACCOUNT_ID: &str = "account_id";
+
+/// How accounts are shown, in every domain with the label `account_id`.
+#[derive(Clone, Default)]
+pub(crate) enum Accounts {
+    /// By their ids.
+    #[default]
+    Plain,
+    /// By what the function makes of an id.
+    Replaced(Arc<dyn Fn(&str) -> String + Send + Sync>),
+    /// Not at all.
+    Summed,
+}
+
+impl Accounts {
+    fn view(&self, labels: &[&str]) -> View {
+        match (self, labels.iter().position(|label| *label == ACCOUNT_ID)) {
+            (Self::Plain, _) | (_, None) => View::Plain,
+            (Self::Replaced(replace), Some(label)) => View::Replaced(label, Arc::clone(replace)),
+            (Self::Summed, Some(_)) => View::Summed,
+        }
+    }
+}
+
 /// An instance under construction.
 pub struct Registrar {
     default_cap: usize,
     caps: HashMap<TypeId, usize>,
+    accounts: Accounts,
     domains: Vec<(TypeId, &'static Domain)>,
     families: Vec<Family>,
     /// The names of the families and of their samples, with the family that has each.
@@ -186,10 +245,15 @@ pub(crate) struct Layout {
 }
 
 impl Registrar {
-    pub(crate) fn new(default_cap: usize, caps: HashMap<TypeId, usize>) -> Self {
+    pub(crate) fn new(
+        default_cap: usize,
+        caps: HashMap<TypeId, usize>,
+        accounts: Accounts,
+    ) -> Self {
         Self {
             default_cap,
             caps,
+            accounts,
             domains: Vec::new(),
             families: Vec::new(),
             names: HashMap::new(),
@@ -279,7 +343,7 @@ impl Registrar {
         }
         let cap = self.caps.get(&id).copied().unwrap_or(self.default_cap);
         let cap = if self.enabled { cap } else { 0 };
-        let domain = Domain::new(D::NAMES, nest, cap);
+        let domain = Domain::new(D::NAMES, nest, self.accounts.view(D::NAMES), cap);
         self.domains.push((id, domain));
         domain
     }

@@ -28,6 +28,20 @@ fn names_differ() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
+#[test]
+fn the_documentation_says_what_every_open_label_reveals() {
+    let crate_docs = include_str!("../src/lib.rs");
+    let (_, table) = crate_docs.split_once("# What labels reveal").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("//! | `"));
+    let told: String = rows.map(|row| row.split('|').nth(1).unwrap()).collect();
+    for entry in catalog() {
+        for Label { name, values, .. } in entry.family.labels {
+            let is_open = matches!(values, ValueSet::Open | ValueSet::Text);
+            assert!(!is_open || told.contains(&format!("`{name}`")), "{name} is not in the table");
+        }
+    }
+}
+
 /// The lines of the contract, comments and empty lines left out.
 fn contract() -> impl Iterator<Item = &'static str> {
     CONTRACT.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))

@@ -17,7 +17,7 @@ use std::{
 /// picks a single item out of a module.
 const LAYERS: &[&[&[&str]]] = &[
     // Nothing of metrics.
-    &[&["assets"], &["clock"], &["escape"], &["guard"]],
+    &[&["assets"], &["clock"], &["escape"], &["guard"], &["keyed"]],
     // What a family is, and where numbers live: neither knows the other.
     &[&["model"], &["storage"]],
     // A family takes its cells from the registry, and the registry makes the domains of its open labels.

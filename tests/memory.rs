@@ -5,16 +5,8 @@
 
 mod common;
 
-use std::fs;
-
 use backend_metrics::Metrics;
-use common::events::record;
-
-/// Memory of the process that is in RAM.
-fn resident_bytes() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
-}
+use common::{events::record, resident::resident_bytes};
 
 #[test]
 fn distinct_values_past_the_cap_or_for_nothing_take_no_memory() {

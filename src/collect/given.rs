@@ -34,12 +34,14 @@ impl<const N: usize> Part for Given<N> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::Given;
-    use crate::registry::{Part, Registrar};
+    use crate::registry::{Accounts, Part, Registrar};
 
     #[test]
     fn a_level_is_absent_until_it_is_given() {
-        let given = Given::<2>::register(&mut Registrar::new(1, std::collections::HashMap::new()));
+        let given = Given::<2>::register(&mut Registrar::new(1, HashMap::new(), Accounts::Plain));
         assert_eq!((given.get(0), given.get(1)), (None, None));
         given.set(1, 0.0);
         given.set(2, 5.0);

@@ -179,7 +179,7 @@ impl<L: LabelSet> UpDownGaugeFamily<L> {
 }
 
 macro_rules! gauge_types {
-    ($($Single:ident $Family:ident $slot:ident,)+) => {$(
+    ($($Single:ident $Family:ident $slot:ident $labels:ident,)+) => {$(
         impl FamilyType for $Single {
             const KIND: Kind = Kind::Gauge;
             const LABELS: &'static Labels = &Labels::NONE;
@@ -191,7 +191,7 @@ macro_rules! gauge_types {
 
         impl<L: LabelSet> FamilyType for $Family<L> {
             const KIND: Kind = Kind::Gauge;
-            const LABELS: &'static Labels = labels::of::<L>();
+            const LABELS: &'static Labels = labels::$labels::<L>();
 
             fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
                 let domain = L::domain(registrar);
@@ -203,7 +203,7 @@ macro_rules! gauge_types {
 }
 
 gauge_types! {
-    Gauge GaugeFamily Gauge,
-    LateGauge LateGaugeFamily Late,
-    UpDownGauge UpDownGaugeFamily UpDown,
+    Gauge GaugeFamily Gauge of_removable,
+    LateGauge LateGaugeFamily Late of_removable,
+    UpDownGauge UpDownGaugeFamily UpDown of,
 }

@@ -116,6 +116,11 @@ pub trait OpenValues: OpenLabels {
     fn pair<'a>(values: Self::Values<'a>) -> (&'a str, &'a str);
 }
 
+/// A domain whose series can be [removed](Domain::remove): one with the flag `removable` of
+/// [`open_labels!`](crate::open_labels). Its families are all of the types [`GaugeFamily`](crate::GaugeFamily)
+/// and [`LateGaugeFamily`](crate::LateGaugeFamily); another type does not compile.
+pub trait RemovableValues: OpenValues {}
+
 /// The values of a domain's labels that a [`Domain`] has looked up: the place of their series.
 ///
 /// It is cheap to copy, may be kept, and goes into the label sets of all families of the domain.
@@ -227,10 +232,49 @@ impl<D: OpenValues> Domain<D> {
     pub(crate) fn reserve(self, value: &str) -> Open<D> {
         Open::new(self.0.reserve(value))
     }
+}
 
-    /// Takes the series of these values out of the exposition; `false` if they have none. Only for domains
-    /// whose families are all gauges that are set.
-    pub(crate) fn remove(self, values: D::Values<'_>) -> bool {
+impl<D: RemovableValues> Domain<D> {
+    /// Takes the series of these values out of the exposition, in every family of the domain, and makes room
+    /// for others; `false` if they have none.
+    ///
+    /// Series that come back begin at zero, or absent, as on their first use. A place belongs to its values for
+    /// good, so nothing is ever set in the series of others. What another thread sets while the values are
+    /// removed is forgotten, or is the first that is set in the series that came back; so is what is set later
+    /// through an [`Open`] or a gauge that was kept from before. A scrape under way can show some of the series
+    /// once more.
+    ///
+    /// The domain remembers the places of removed values, a few hundred bytes each, up to 64 times its cap. From
+    /// then on these values can come back, and new ones are `other`.
+    ///
+    /// ```
+    /// use backend_metrics::{Domain, GaugeFamily, Metrics, Open, families, open_labels};
+    ///
+    /// open_labels! {
+    ///     /// A session of the terminal.
+    ///     pub struct Session(session) [removable];
+    /// }
+    ///
+    /// families! {
+    ///     /// Sessions of the terminal.
+    ///     pub struct TerminalMetrics = "terminal" {
+    ///         with {
+    ///             /// The sessions that are open.
+    ///             pub sessions: Domain<Session>,
+    ///         }
+    ///         /// Windows that a session shows
+    ///         pub windows: GaugeFamily<Open<Session>> = "terminal_windows",
+    ///     }
+    /// }
+    ///
+    /// let metrics = Metrics::builder().mount::<TerminalMetrics>().build()?;
+    /// let terminal = metrics.mounted::<TerminalMetrics>().expect("mounted above");
+    /// terminal.windows.get(terminal.sessions.get("desk-7")).set(4.0);
+    /// assert!(terminal.sessions.remove("desk-7"));
+    /// assert_eq!(metrics.value(r#"terminal_windows{session="desk-7"}"#), None);
+    /// # Ok::<(), backend_metrics::BuildError>(())
+    /// ```
+    pub fn remove(&self, values: D::Values<'_>) -> bool {
         let (first, second) = D::pair(values);
         self.0.remove(first, second)
     }
@@ -278,7 +322,13 @@ impl<D: NestedLabels> Part for Nested<D> {
     }
 }
 
-/// The labels of a set.
-pub(crate) const fn of<L: LabelSet>() -> &'static Labels {
+/// The labels of a set, for a family whose series can be removed: its cells are shared by all threads, so that
+/// one thread can clear them.
+pub(super) const fn of_removable<L: LabelSet>() -> &'static Labels {
     &const { L::LIST }
+}
+
+/// The labels of a set, for any other family.
+pub(super) const fn of<L: LabelSet>() -> &'static Labels {
+    &const { L::LIST.kept() }
 }

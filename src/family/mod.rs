@@ -16,7 +16,7 @@ pub use self::{
     },
     histogram::{Histogram, HistogramFamily, Observation},
     info::Info,
-    labels::{Domain, DomainRef, LabelSet, Open, OpenLabels, OpenValues},
+    labels::{Domain, DomainRef, LabelSet, Open, OpenLabels, OpenValues, RemovableValues},
     window::RatioWindow,
 };
 pub(crate) use self::{

@@ -63,6 +63,10 @@ pub struct Labels {
     len: usize,
     /// How many parts with open labels were joined.
     open_parts: usize,
+    /// Whether series can be removed.
+    removable: bool,
+    /// Whether they are of a family whose series cannot be.
+    kept: bool,
 }
 
 impl Labels {
@@ -72,8 +76,13 @@ impl Labels {
     /// These labels. Open ones among them are of one domain.
     #[must_use]
     pub const fn new(labels: &[Label]) -> Self {
-        let mut this =
-            Self { items: [Label::new("", ValueSet::Text); MAX_LABELS], len: 0, open_parts: 0 };
+        let mut this = Self {
+            items: [Label::new("", ValueSet::Text); MAX_LABELS],
+            len: 0,
+            open_parts: 0,
+            removable: false,
+            kept: false,
+        };
         let mut i = 0;
         while i < labels.len() {
             this = this.with(labels[i]);
@@ -95,6 +104,20 @@ impl Labels {
             i += 1;
         }
         self.open_parts += other.open_parts;
+        self.removable |= other.removable;
+        self
+    }
+
+    /// The flag `removable` of [`open_labels!`](crate::open_labels): series can be removed.
+    #[must_use]
+    pub const fn removable(mut self) -> Self {
+        self.removable = true;
+        self
+    }
+
+    /// The labels of a family whose series cannot be removed.
+    pub(crate) const fn kept(mut self) -> Self {
+        self.kept = true;
         self
     }
 
@@ -125,6 +148,9 @@ impl Labels {
         }
         if self.open_parts > 1 {
             return Some("a label set has one open part at most: declare a pair");
+        }
+        if self.removable && self.kept {
+            return Some("what has removable labels is a GaugeFamily or a LateGaugeFamily");
         }
         let labels = self.as_slice();
         let mut combinations = 1_usize;

@@ -259,18 +259,45 @@ macro_rules! label_values {
 /// assert!(metrics.to_text().contains("book_trades_total{book=\"volatility\"} 1\n"));
 /// # Ok::<(), backend_metrics::BuildError>(())
 /// ```
+///
+/// With the flag `[removable]` behind the labels, the series of values that have ended can be taken out by
+/// [`Domain::remove`](crate::Domain::remove). Then every family of the domain is a
+/// [`GaugeFamily`](crate::GaugeFamily) or a [`LateGaugeFamily`](crate::LateGaugeFamily); a count that went and came
+/// back would look like a restart.
+///
+/// ```compile_fail
+/// use backend_metrics::{CounterFamily, Open, families, open_labels};
+///
+/// open_labels! {
+///     /// A session of the terminal.
+///     pub struct Session(session) [removable];
+/// }
+///
+/// families! {
+///     /// Sessions of the terminal.
+///     pub struct TerminalMetrics = "terminal" {
+///         /// Windows that a session opened
+///         pub windows: CounterFamily<Open<Session>> = "terminal_windows_total",
+///     }
+/// }
+/// ```
 #[macro_export]
 macro_rules! open_labels {
-    ($(#[$meta:meta])* pub struct $Domain:ident($label:ident);) => {
-        $crate::open_labels!(@domain [$(#[$meta])*] $Domain [$label] &'a str, |values| (values, ""));
-    };
-    ($(#[$meta:meta])* pub struct $Domain:ident($first:ident, $second:ident);) => {
+    ($(#[$meta:meta])* pub struct $Domain:ident($label:ident) $([$flag:ident])?;) => {
         $crate::open_labels!(
-            @domain [$(#[$meta])*] $Domain [$first, $second] (&'a str, &'a str), |values| values
+            @domain [$(#[$meta])*] $Domain [$label] [$($flag)?] &'a str, |values| (values, "")
         );
     };
+    ($(#[$meta:meta])* pub struct $Domain:ident($first:ident, $second:ident) $([$flag:ident])?;) => {
+        $crate::open_labels!(
+            @domain [$(#[$meta])*] $Domain [$first, $second] [$($flag)?] (&'a str, &'a str), |values| values
+        );
+    };
+    (@removable $Domain:ident) => {
+        impl $crate::RemovableValues for $Domain {}
+    };
     (
-        @domain [$(#[$meta:meta])*] $Domain:ident [$($label:ident),+] $Values:ty,
+        @domain [$(#[$meta:meta])*] $Domain:ident [$($label:ident),+] [$($flag:ident)?] $Values:ty,
         |$values:ident| $pair:expr
     ) => {
         $(#[$meta])*
@@ -285,9 +312,11 @@ macro_rules! open_labels {
                 $(const $label: () = $crate::check_label_name(stringify!($label));)+
                 $crate::Labels::new(&[
                     $($crate::Label::new(stringify!($label), $crate::ValueSet::Open)),+
-                ])
+                ])$(.$flag())?
             };
         }
+
+        $($crate::open_labels!(@$flag $Domain);)?
 
         impl $crate::OpenValues for $Domain {
             type Values<'a> = $Values;

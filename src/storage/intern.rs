@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     hash::BuildHasher,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{
             AtomicBool, AtomicU32,
             Ordering::{Acquire, Relaxed, Release},
@@ -18,11 +18,11 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use once_cell::race::OnceRef;
 use parking_lot::Mutex;
 
 use super::{
     cells::Address,
+    children::{Child, Children},
     local,
     table::{Hashed, Table},
 };
@@ -34,8 +34,12 @@ pub(crate) const MAX_VALUE_BYTES: usize = 128;
 /// The value that takes what the cap leaves no room for.
 pub(crate) const OTHER: &str = "other";
 
-/// Ended label sets are kept for their return up to this multiple of the cap.
-const REMEMBERED: usize = 8;
+/// The value of the series that stands for all values of a domain that does not show them.
+const ALL: &str = "all";
+
+/// Removed values keep their places up to this multiple of the cap. A place is never given to another value: a
+/// recorder that holds it from before would write into that one's series.
+const REMEMBERED: usize = 64;
 
 /// One value of a domain, or one pair of values.
 ///
@@ -51,7 +55,7 @@ pub(crate) struct Entry {
     removed: AtomicBool,
     /// The open values, one after the other.
     key: Box<str>,
-    children: Node,
+    children: Children<Entry>,
     hash: u64,
     /// The labels as they are exposed: `endpoint="/orders"`.
     labels: Box<str>,
@@ -82,7 +86,7 @@ impl Entry {
     }
 
     #[inline]
-    fn is(&self, domain: u32, first: &str, second: &str) -> bool {
+    fn has_values(&self, domain: u32, first: &str, second: &str) -> bool {
         if self.domain != domain
             || self.split as usize != first.len()
             || self.key.len() != first.len() + second.len()
@@ -100,37 +104,10 @@ impl Hashed for Entry {
     }
 }
 
-/// The entries below an entry, seven at a time.
-struct Node {
-    slots: [OnceRef<'static, Entry>; 7],
-    next: OnceRef<'static, Node>,
-}
-
-impl Node {
-    fn new() -> Self {
-        Self { slots: std::array::from_fn(|_| OnceRef::new()), next: OnceRef::new() }
-    }
-
+impl Child for Entry {
     #[inline]
-    fn find(&self, domain: u32, code: u16) -> Option<&'static Entry> {
-        let mut node = self;
-        loop {
-            for slot in &node.slots {
-                let entry = slot.get()?;
-                if entry.code == code && entry.domain == domain {
-                    return Some(entry);
-                }
-            }
-            node = node.next.get()?;
-        }
-    }
-
-    /// Adds under the domain's lock.
-    fn add(&self, entry: &'static Entry) {
-        let mut node = self;
-        while !node.slots.iter().any(|slot| slot.set(entry).is_ok()) {
-            node = node.next.get_or_init(|| Box::leak(Box::new(Self::new())));
-        }
+    fn is(&self, domain: u32, code: u16) -> bool {
+        self.code == code && self.domain == domain
     }
 }
 
@@ -143,12 +120,25 @@ pub(crate) struct Nest {
     pub(crate) first: bool,
 }
 
+/// How a domain shows its values. They are found by themselves all the same.
+#[derive(Clone, Default)]
+pub(crate) enum View {
+    /// As they are.
+    #[default]
+    Plain,
+    /// The label at this position with what the function makes of its value.
+    Replaced(usize, Arc<dyn Fn(&str) -> String + Send + Sync>),
+    /// Not at all: one series stands for all of them.
+    Summed,
+}
+
 /// The table of one domain of one instance.
 pub(crate) struct Domain {
     id: u32,
     labels: &'static [&'static str],
     /// The domain that this one hangs below.
     nest: Option<(Nest, &'static Self)>,
+    view: View,
     /// The first family of the domain and of those below it, which overflows are counted under.
     name: OnceLock<&'static str>,
     /// At most this many distinct values; 0 while the subsystem is off.
@@ -163,6 +153,8 @@ pub(crate) struct Domain {
     closed: AtomicBool,
     hasher: RandomState,
     other: OnceLock<&'static Entry>,
+    /// What stands for all entries of a view that is summed.
+    all: OnceLock<&'static Entry>,
     other_is_shown: AtomicBool,
     overflows: OnceLock<Address>,
 }
@@ -200,6 +192,7 @@ impl Domain {
     pub(crate) fn new(
         labels: &'static [&'static str],
         nest: Option<(Nest, &'static Self)>,
+        view: View,
         cap: usize,
     ) -> &'static Self {
         static IDS: AtomicU32 = AtomicU32::new(0);
@@ -207,6 +200,7 @@ impl Domain {
             id: IDS.fetch_add(1, Relaxed),
             labels,
             nest,
+            view,
             name: OnceLock::new(),
             cap,
             row_len: AtomicU32::new(0),
@@ -216,6 +210,7 @@ impl Domain {
             closed: AtomicBool::new(false),
             hasher: RandomState::default(),
             other: OnceLock::new(),
+            all: OnceLock::new(),
             other_is_shown: AtomicBool::new(false),
             overflows: OnceLock::new(),
         }))
@@ -238,14 +233,21 @@ impl Domain {
 
     /// Ends the layout of the row; `false` if there is no room for even one.
     pub(crate) fn freeze(&'static self) -> bool {
-        let values = self.labels.iter().map(|_| OTHER);
+        if matches!(self.view, View::Summed) && !self.freeze_with(ALL, &self.all) {
+            return false;
+        }
+        self.freeze_with(OTHER, &self.other)
+    }
+
+    /// Makes the entry whose labels all have this value; `false` if there is no room for it.
+    fn freeze_with(&'static self, value: &str, place: &OnceLock<&'static Entry>) -> bool {
         let mut labels = String::new();
-        for (name, value) in self.labels.iter().zip(values) {
+        for name in self.labels {
             push_label(&mut labels, name, value);
         }
-        let second = if self.labels.len() > 1 { OTHER } else { "" };
-        match self.entry(OTHER, second, 0, labels) {
-            Some(entry) => self.other.set(entry).is_ok(),
+        let second = if self.labels.len() > 1 { value } else { "" };
+        match self.entry(value, second, 0, labels) {
+            Some(entry) => place.set(entry).is_ok(),
             None => false,
         }
     }
@@ -285,7 +287,7 @@ impl Domain {
 
     #[inline]
     fn find_cached(&self, set: usize, first: &str, second: &str) -> Option<&'static Entry> {
-        let is_it = |entry: &Entry| entry.is(self.id, first, second) && entry.is_there();
+        let is_it = |entry: &Entry| entry.has_values(self.id, first, second) && entry.is_there();
         // Little happens inside of `with`, so that it is inlined.
         let [newest, older] = CACHE.with(|cache| cache[set].each_ref().map(Cell::get));
         match newest {
@@ -307,7 +309,7 @@ impl Domain {
     }
 
     fn in_table(&self, first: &str, second: &str) -> Option<&'static Entry> {
-        self.table.get(self.hash(first, second), |entry| entry.is(self.id, first, second))
+        self.table.get(self.hash(first, second), |entry| entry.has_values(self.id, first, second))
     }
 
     #[inline(never)]
@@ -363,8 +365,13 @@ impl Domain {
             entry
         } else {
             let mut labels = String::new();
-            for (name, value) in self.labels.iter().zip([first, second]) {
-                push_label(&mut labels, name, value);
+            for (position, (name, value)) in self.labels.iter().zip([first, second]).enumerate() {
+                match &self.view {
+                    View::Replaced(replaced, replace) if *replaced == position => {
+                        push_label(&mut labels, name, &replace(value));
+                    }
+                    _ => push_label(&mut labels, name, value),
+                }
             }
             let Some(entry) = self.entry(first, second, 0, labels) else {
                 self.closed.store(true, Relaxed);
@@ -388,7 +395,6 @@ impl Domain {
             return false;
         }
         entry.removed.store(true, Relaxed);
-        self.clear(entry);
         self.full.store(false, Relaxed);
         true
     }
@@ -449,6 +455,19 @@ impl Domain {
 
     /// Every entry that is exposed, in the order of exposition.
     pub(crate) fn shown(&self) -> Vec<&'static Entry> {
+        match self.summed() {
+            Some((_, entries)) if entries.is_empty() => entries,
+            Some((all, _)) => vec![all],
+            None => self.entries(),
+        }
+    }
+
+    /// What stands for all entries, and these, if the view is summed.
+    pub(crate) fn summed(&self) -> Option<(&'static Entry, Vec<&'static Entry>)> {
+        self.all.get().map(|all| (*all, self.entries()))
+    }
+
+    fn entries(&self) -> Vec<&'static Entry> {
         self.known.lock().shown.values().copied().collect()
     }
 
@@ -507,7 +526,7 @@ impl Domain {
             row,
             labels: labels.into(),
             removed: AtomicBool::new(false),
-            children: Node::new(),
+            children: Children::new(),
         })))
     }
 
@@ -565,11 +584,11 @@ fn cut(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Domain, MAX_VALUE_BYTES, same};
+    use super::{Domain, MAX_VALUE_BYTES, View, same};
     use crate::storage::local;
 
     fn domain(labels: &'static [&'static str], cap: usize) -> &'static Domain {
-        let domain = Domain::new(labels, None, cap);
+        let domain = Domain::new(labels, None, View::Plain, cap);
         domain.reserve_cells("test_total", 1);
         assert!(domain.freeze());
         domain.count_overflows_in(local::allocate(1).unwrap());

@@ -4,10 +4,12 @@
 //! the process share. A thread keeps its own copy of the cells it writes (a [`Slab`](cells::Slab)), so
 //! recording is a plain load, add and store; a scrape sums the copies.
 //!
-//! `cells.rs`, `table.rs` and `exemplars.rs` hold the hand-over between threads and nothing else. They name
-//! their synchronisation types through `sync`, so that `tests/models.rs` runs the same files under loom.
+//! `cells.rs`, `table.rs`, `children.rs` and `exemplars.rs` hold the hand-over between threads and nothing
+//! else. They name their synchronisation types through `sync`, so that `tests/models` runs the same files
+//! under loom.
 
 pub(crate) mod cells;
+pub(crate) mod children;
 #[cfg(feature = "exemplars")]
 pub(crate) mod exemplars;
 pub(crate) mod intern;
@@ -41,6 +43,8 @@ mod sync {
     pub(super) const FIRST_SLOTS: usize = 64;
     /// The first table and its doublings, far past any cap.
     pub(super) const TABLES: usize = 26;
+    /// Children of an entry in a step: four of them lie in its first cache line.
+    pub(super) const CHILDREN: usize = 7;
     /// Slots for exemplars that some cells share.
     #[cfg(feature = "exemplars")]
     pub(super) const WAYS: usize = 4;

@@ -113,9 +113,12 @@ families! {
 open_labels! {
     /// The account that strategies trade for.
     ///
+    /// Its id is shown as it is given, unless the builder has
+    /// [`without_account_ids`](crate::Builder::without_account_ids) or a key to hash it.
+    ///
     /// Past the cap, the accounts without a place share `other`, which shows the one that was set last. Raise
     /// the cap with [`Builder::cap_of`](crate::Builder::cap_of) to more accounts than the service has.
-    pub struct Account(account_id);
+    pub struct Account(account_id) [removable];
 }
 
 label_values! {
@@ -193,7 +196,8 @@ helpers! {
 
     /// Takes the three series of an account out of the exposition, and makes room for another account.
     ///
-    /// For an account that was closed or went to another replica. It does nothing if the account has none.
+    /// For an account that was closed or went to another replica. It does nothing if the account has none. What
+    /// other threads set meanwhile: see [`Domain::remove`](crate::Domain::remove).
     pub fn remove_strategy_account(self, account: &str) {
         self.strategies.accounts.remove(account);
     }

@@ -57,7 +57,7 @@ pub(super) fn drive(to: &mut Driver) {
     to.step(
         |to| {
             let stats = PoolStats { active: 5, idle: 3, max: 16 };
-            call!(to.add_redis_pool_source(move || Some(stats)));
+            call!(to.add_redis_pool_source(to.pool(stats)));
         },
         r#"
         redis_pool_connections{state="active"} = 5

@@ -20,8 +20,8 @@ pub(super) fn drive(to: &mut Driver) {
     to.step(
         |to| {
             let stats = PoolStats { active: 3, idle: 5, max: 25 };
-            call!(to.add_database_pool_source(move || Some(stats)));
-            call!(to.add_database_pool_source(move || Some(stats)));
+            call!(to.add_database_pool_source(to.pool(stats)));
+            call!(to.add_database_pool_source(to.pool(stats)));
         },
         r#"
         database_pool_connections{state="active"} = 6
