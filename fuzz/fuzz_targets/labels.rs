@@ -15,7 +15,7 @@ mod exposition;
 use exposition::parse;
 
 /// An instance is never freed, so one takes the values of many inputs.
-const VALUES: usize = 64;
+const VALUES: usize = 128;
 
 open_labels! {
     /// Two texts.
