@@ -2,16 +2,23 @@
 
 mod accounts;
 
-use std::{any::TypeId, collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
-use prometheus_client::registry::Registry;
+use prometheus_client::{collector::Collector, registry::Registry};
 
 use self::accounts::AccountIds;
 use crate::{
     clock::Clock,
+    collect::reading::Reading,
     escape::push_label,
     family::OpenLabels,
-    instance::{Instance, Metrics, Mounted},
+    instance::{Foreign, Instance, Metrics, Mounted},
     model::is_label_name,
     registry::{Clash, Now, Registrar, Subsystem},
     subsystems::Subsystems,
@@ -25,6 +32,9 @@ const DEFAULT_UTC_OFFSET: i32 = 5 * 3_600 + 30 * 60;
 
 /// What the alert `ElevatedDatabaseLatency` compares with.
 const DEFAULT_SLOW_QUERY: Duration = Duration::from_millis(500);
+
+/// Several that are late still leave a scraper with an interval of five seconds its answer.
+const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Configures and makes an instance of [`Metrics`].
 ///
@@ -53,6 +63,7 @@ pub struct Builder {
     accounts: AccountIds,
     utc_offset: i64,
     slow_query: Duration,
+    collect_timeout: Duration,
     clock: Clock,
     mounts: Vec<Mount>,
     registries: Vec<Arc<Registry>>,
@@ -89,6 +100,7 @@ impl Default for Builder {
             accounts: AccountIds::default(),
             utc_offset: DEFAULT_UTC_OFFSET.into(),
             slow_query: DEFAULT_SLOW_QUERY,
+            collect_timeout: DEFAULT_COLLECT_TIMEOUT,
             clock: Clock::system(),
             mounts: Vec::new(),
             registries: Vec::new(),
@@ -268,6 +280,17 @@ impl Builder {
         self
     }
 
+    /// How long a scrape waits for each thing of the service that it reads: a source of pool figures, the
+    /// `on_scrape` of a mounted subsystem, a registry. Default: 1 second.
+    ///
+    /// Each is read on a thread that lives as long as the reading takes. One that is late is left out of the
+    /// scrape and counted as an error, and is not begun again while it is under way: whatever blocks costs
+    /// itself, one thread, and this time once.
+    pub fn collect_timeout(mut self, timeout: Duration) -> Self {
+        self.collect_timeout = timeout;
+        self
+    }
+
     /// The clock. Default: the system's.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -280,11 +303,12 @@ impl Builder {
             name: S::NAME,
             mount: |registrar| Mounted {
                 subsystem: Box::new(registrar.subsystem::<S>(true)),
-                on_scrape: |subsystem, now: &Now| {
+                on_scrape: S::HAS_ON_SCRAPE.then_some(|subsystem, now: &Now| {
                     if let Some(subsystem) = subsystem.downcast_ref::<S>() {
                         subsystem.on_scrape(now);
                     }
-                },
+                }),
+                reading: Reading::default(),
             },
         });
         self
@@ -297,8 +321,8 @@ impl Builder {
     /// text with a newline, say), or whose name or whose samples' names are taken by the instance or by an
     /// earlier one, is left out of the scrape and counted in
     /// `application_errors_total{error_type="foreign_metrics",severity="error"}`; so is a registry that
-    /// fails or panics. Parts of one family in several registries are put together where their series
-    /// differ.
+    /// fails, panics or is late, with all that is in it: see [`collector`](Self::collector). Parts of one
+    /// family in several registries are put together where their series differ.
     ///
     /// ```
     /// use backend_metrics::{Format, Metrics};
@@ -317,6 +341,14 @@ impl Builder {
     pub fn registry(mut self, registry: impl Into<Arc<Registry>>) -> Self {
         self.registries.push(registry.into());
         self
+    }
+
+    /// Exposes a collector of `prometheus-client` in a registry of its own, so that its failure costs nothing
+    /// else. See [`registry`](Self::registry).
+    pub fn collector(self, collector: impl Collector) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(collector));
+        self.registry(registry)
     }
 
     /// Makes the instance. It takes memory that is never given back.
@@ -368,18 +400,24 @@ impl Builder {
         let mut info_labels = String::new();
         push_label(&mut info_labels, "version", &self.version);
         push_label(&mut info_labels, "component", &self.component);
-        subsystems.self_metrics.know(&layout);
+        let series = subsystems.self_metrics.know(&layout);
         let started = self.clock.now();
+        let registries = self.registries.into_iter();
+        let registries =
+            registries.map(|registry| Foreign { registry, reading: Reading::default() });
         let instance = Instance {
             subsystems,
             mounted,
-            registries: self.registries,
+            registries: registries.collect(),
             families: layout.families,
+            series,
+            encoded: AtomicUsize::new(0),
             constant_labels,
             info_labels,
             clock: self.clock,
             started,
             slow_query: self.slow_query,
+            collect_timeout: self.collect_timeout,
             #[expect(clippy::cast_possible_truncation, reason = "checked to be within a day")]
             utc_offset: self.utc_offset as i32,
         };

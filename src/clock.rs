@@ -1,7 +1,7 @@
 //! Where an instance takes the time from.
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -36,7 +36,6 @@ enum Source {
 
 #[derive(Debug)]
 struct Manual {
-    made: Instant,
     instant: Instant,
     wall: SystemTime,
 }
@@ -79,8 +78,7 @@ impl Clock {
     /// A clock that stands still at the present time until it is moved.
     #[must_use]
     pub fn manual() -> Self {
-        let made = Instant::now();
-        let manual = Manual { made, instant: made, wall: SystemTime::now() };
+        let manual = Manual { instant: Instant::now(), wall: SystemTime::now() };
         Self(Source::Manual(Arc::new(Mutex::new(manual))))
     }
 
@@ -104,7 +102,7 @@ impl Clock {
     #[inline]
     #[must_use]
     pub fn now(&self) -> Instant {
-        if let Source::Manual(manual) = &self.0 { manual.lock().instant } else { Instant::now() }
+        if let Source::Manual(manual) = &self.0 { stopped_at(manual) } else { Instant::now() }
     }
 
     /// The time of day, which can be set back.
@@ -116,49 +114,46 @@ impl Clock {
     /// The beginning of a duration.
     #[inline]
     pub(crate) fn begin(&self) -> Moment {
-        Moment(match &self.0 {
-            Source::System => monotonic(),
+        match &self.0 {
+            Source::System => Moment::Instant(Instant::now()),
             #[cfg(feature = "quanta")]
-            Source::Counter(counter) => counter.raw(),
-            Source::Manual(manual) => stopped_at(manual),
-        })
+            Source::Counter(counter) => Moment::Counter(counter.raw()),
+            Source::Manual(manual) => Moment::Instant(stopped_at(manual)),
+        }
     }
 
-    /// The nanoseconds since a beginning that this clock gave.
+    /// The nanoseconds since a beginning that this clock gave; 0 if that is later than now.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "64 bits last for five centuries")]
     pub(crate) fn since(&self, begin: Moment) -> u64 {
-        let now = self.begin();
-        match &self.0 {
+        let (begin, now) = match (begin, &self.0) {
+            (Moment::Instant(begin), Source::Manual(manual)) => (begin, stopped_at(manual)),
+            (Moment::Instant(begin), Source::System) => (begin, Instant::now()),
             #[cfg(feature = "quanta")]
-            Source::Counter(counter) => counter.delta_as_nanos(begin.0, now.0),
-            _ => now.0.saturating_sub(begin.0),
-        }
+            (Moment::Counter(begin), Source::Counter(counter)) => {
+                return counter.delta_as_nanos(begin, counter.raw());
+            }
+            // Of another clock.
+            #[cfg(feature = "quanta")]
+            _ => return 0,
+        };
+        now.saturating_duration_since(begin).as_nanos() as u64
     }
 }
 
-/// The beginning of a duration: what the clock read, in nanoseconds or in a unit of its own.
+/// The beginning of a duration, as the clock that gave it reads.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment(u64);
-
-/// The clock of [`Instant`] in nanoseconds since its first reading: a moment is one number, whatever the clock.
-#[inline]
-fn monotonic() -> u64 {
-    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let since = Instant::now().saturating_duration_since(*FIRST);
-    // In 64 bits it lasts for five centuries.
-    since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
+pub(crate) enum Moment {
+    Instant(Instant),
+    #[cfg(feature = "quanta")]
+    Counter(u64),
 }
 
 // Out of line: what reads the clock is inlined, and this is for tests.
 #[cold]
 #[inline(never)]
-fn stopped_at(manual: &Mutex<Manual>) -> u64 {
-    let manual = manual.lock();
-    nanos(manual.instant - manual.made)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    duration.as_nanos().try_into().unwrap_or(u64::MAX)
+fn stopped_at(manual: &Mutex<Manual>) -> Instant {
+    manual.lock().instant
 }
 
 #[cfg(all(test, feature = "quanta"))]

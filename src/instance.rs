@@ -4,9 +4,7 @@ use std::{
     any::Any,
     fmt,
     ops::Deref,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread,
+    sync::{Arc, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
 
@@ -14,6 +12,8 @@ use prometheus_client::registry::Registry;
 
 use crate::{
     clock::{Clock, Moment},
+    collect::reading::{NotRead, Reading},
+    family::Gauge,
     labels::ErrorSeverity,
     registry::{Family, Now},
     subsystems::Subsystems,
@@ -39,8 +39,12 @@ pub(crate) struct Instance {
     pub(crate) subsystems: Subsystems,
     pub(crate) mounted: Vec<Mounted>,
     pub(crate) families: Vec<Family>,
+    /// The number of series of each family.
+    pub(crate) series: Vec<Gauge>,
+    /// Room for the text of the families, by that of the last scrape.
+    pub(crate) encoded: AtomicUsize,
     /// What comes out after the families.
-    pub(crate) registries: Vec<Arc<Registry>>,
+    pub(crate) registries: Vec<Foreign>,
     /// `name="value"` pairs that stand first in every label set.
     pub(crate) constant_labels: String,
     /// The labels of `backend_service_info`.
@@ -48,6 +52,8 @@ pub(crate) struct Instance {
     pub(crate) clock: Clock,
     pub(crate) started: Instant,
     pub(crate) slow_query: Duration,
+    /// How long each thing of the service may take to be read.
+    pub(crate) collect_timeout: Duration,
     /// Seconds that the trading day is ahead of UTC.
     pub(crate) utc_offset: i32,
 }
@@ -55,7 +61,16 @@ pub(crate) struct Instance {
 /// A subsystem that the service declared itself.
 pub(crate) struct Mounted {
     pub(crate) subsystem: Box<dyn Any + Send + Sync>,
-    pub(crate) on_scrape: fn(&(dyn Any + Send + Sync), &Now),
+    /// None if there is nothing to do.
+    pub(crate) on_scrape: Option<fn(&(dyn Any + Send + Sync), &Now)>,
+    pub(crate) reading: Reading,
+}
+
+/// A registry of `prometheus-client`.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) reading: Reading,
 }
 
 impl Metrics {
@@ -104,7 +119,11 @@ impl Metrics {
         let wall = self.0.clock.wall();
         let seconds = match wall.duration_since(std::time::UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX / 2),
-            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX / 2),
+            Err(before) => {
+                let before = before.duration();
+                let begun = u64::from(before.subsec_nanos() > 0);
+                -i64::try_from(before.as_secs() + begun).unwrap_or(i64::MAX / 2)
+            }
         };
         (seconds + i64::from(self.0.utc_offset)).div_euclid(24 * 60 * 60)
     }
@@ -114,17 +133,39 @@ impl Metrics {
         let now = Now { uptime: self.uptime(), wall: self.0.clock.wall(), day: self.day() };
         self.0.subsystems.on_scrape(&now);
         for mounted in &self.0.mounted {
-            _ = self.collect(|| (mounted.on_scrape)(&*mounted.subsystem, &now));
+            if let Some(on_scrape) = mounted.on_scrape {
+                _ = self.collect(&mounted.reading, move || on_scrape(&*mounted.subsystem, &now));
+            }
         }
         self.0.families.iter().for_each(Family::add_up);
     }
 
-    /// Runs code of the service before a scrape. Its panic is counted, and costs the scrape only what the
-    /// code would have given.
-    pub(crate) fn collect<T>(self, read: impl FnOnce() -> T) -> thread::Result<T> {
-        catch_unwind(AssertUnwindSafe(read)).inspect_err(|_| {
-            self.track_application_error("collector_panic", ErrorSeverity::Error);
+    /// Runs code of the service before a scrape. Its panic or delay is counted, and costs the scrape only what
+    /// the code would have given.
+    pub(crate) fn collect<T: Send + 'static>(
+        self,
+        reading: &Reading,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotRead> {
+        reading.read(self.0.collect_timeout, read).inspect_err(|not_read| {
+            let error_type = match not_read {
+                NotRead::Panicked => "collector_panic",
+                NotRead::Late => "collector_timeout",
+            };
+            self.track_application_error(error_type, ErrorSeverity::Error);
         })
+    }
+
+    /// A source of the service as one that gives what it gives, or why that is nothing.
+    pub(crate) fn collected<T: Send + 'static>(
+        self,
+        source: impl Fn() -> T + Send + Sync + 'static,
+    ) -> impl Fn() -> Result<T, NotRead> + Send + Sync + 'static {
+        let (source, reading) = (Arc::new(source), Reading::default());
+        move || {
+            let source = Arc::clone(&source);
+            self.collect(&reading, move || source())
+        }
     }
 }
 

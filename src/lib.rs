@@ -72,6 +72,9 @@ mod escape;
 pub mod exporter;
 mod exposition;
 mod family;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod global;
 mod guard;
 mod instance;

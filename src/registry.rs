@@ -85,6 +85,10 @@ pub trait Subsystem: fmt::Debug + Send + Sync + Sized + 'static {
     /// Makes the families in an instance under construction.
     fn register(registrar: &mut Registrar) -> Self;
 
+    /// Whether there is something to do before a scrape.
+    #[doc(hidden)]
+    const HAS_ON_SCRAPE: bool = false;
+
     /// Called before every scrape, to set what is read or derived.
     fn on_scrape(&self, now: &Now) {
         _ = now;

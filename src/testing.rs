@@ -67,22 +67,12 @@ pub(crate) mod gate {
     #[derive(Debug, Default)]
     struct State {
         closed: bool,
-        panics: bool,
         arrivals: usize,
     }
 
     impl Part for Gate {
         fn register(_: &mut Registrar) -> Self {
             Self::default()
-        }
-    }
-
-    /// What no handler of a panic gets rid of.
-    struct PanicsAgain;
-
-    impl Drop for PanicsAgain {
-        fn drop(&mut self) {
-            panic!("a subsystem panics, as the test wants");
         }
     }
 
@@ -94,11 +84,6 @@ pub(crate) mod gate {
         pub(crate) fn open(&self) {
             self.state.lock().closed = false;
             self.changed.notify_all();
-        }
-
-        /// Whether who passes panics, with a payload that panics in its turn.
-        pub(crate) fn panic(&self, panics: bool) {
-            self.state.lock().panics = panics;
         }
 
         /// How often the gate was come to.
@@ -114,9 +99,6 @@ pub(crate) mod gate {
             let mut state = self.state.lock();
             state.arrivals += 1;
             self.changed.notify_all();
-            if state.panics {
-                std::panic::panic_any(PanicsAgain);
-            }
             self.changed.wait_while(&mut state, |state| state.closed);
         }
     }

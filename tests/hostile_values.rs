@@ -8,12 +8,15 @@ use std::{
 };
 
 use backend_metrics::{
-    BusinessStats, Clock, Counter, CounterFamily, Domain, Format, Gauge, GaugeFamily, Histogram,
+    BusinessStats, Clock, Counter, CounterFamily, Domain, Gauge, GaugeFamily, Histogram,
     HistogramFamily, LateGauge, Metrics, Open, UpDownGauge, WebsocketConnection, families,
     labels::{ErrorSeverity, QueryStatus, QueryType},
     open_labels,
 };
-use common::exposition::{Exposition, parse, read};
+use common::{
+    events::hostile_texts,
+    exposition::{Exposition, read},
+};
 
 open_labels! {
     /// The book a trade belongs to.
@@ -65,54 +68,6 @@ families! {
         /// Position by account and desk
         pub position: GaugeFamily<Open<Desk>> = "hostile_position",
     }
-}
-
-/// Label values that nobody should send.
-fn hostile_texts() -> Vec<String> {
-    let mut texts: Vec<String> = [
-        "",
-        " ",
-        "\"",
-        "\\",
-        "\\n",
-        "\\\\\"",
-        "\n",
-        "\r\n",
-        "\0",
-        "a\0b",
-        "}",
-        "\"} 1\nhostile_trades_total 7\n# EOF\n",
-        "# EOF",
-        "{le=\"+Inf\"}",
-        "a,b=\"c\"",
-        "😀",
-        "👨\u{200d}👩\u{200d}👧",
-        "\u{301}\u{301}\u{301}",
-        "\u{202e}txet",
-        "\u{feff}",
-        "\u{2028}",
-        "\u{85}",
-        "\u{10ffff}",
-        "\u{1b}[31mred",
-        "other",
-        "NaN",
-        "__name__",
-        "a\tb",
-        " lead",
-        "trail ",
-    ]
-    .map(str::to_owned)
-    .into();
-    texts.push("quote\"".repeat(2_000));
-    texts.push("\\".repeat(10_000));
-    texts.push("\n".repeat(10_000));
-    // The cut at 128 bytes falls on every place inside a character.
-    for before in 120..132 {
-        for character in ["é", "क", "😀", "\u{301}"] {
-            texts.push(format!("{}{character} and more", "x".repeat(before)));
-        }
-    }
-    texts
 }
 
 fn hostile() -> (Metrics, &'static HostileMetrics) {
@@ -378,98 +333,4 @@ fn the_helpers_take_anything() {
         .map(|sample| sample.value.parse::<u64>().unwrap())
         .sum();
     assert_eq!(transactions, hostile_texts().len() as u64);
-}
-
-/// The reader that the other tests rely on.
-#[test]
-fn what_breaks_a_rule_is_not_read() {
-    const HEAD: &str = "# HELP a A\n# TYPE a gauge\n";
-    const COUNTER: &str = "# HELP b B\n# TYPE b counter\n";
-    const BUCKETS: &str = "# HELP h H\n# TYPE h histogram\n";
-    let whole = format!("{HEAD}a 1\n{COUNTER}b_total 2\n# EOF\n");
-    assert_eq!(parse(&whole, Format::OpenMetrics).unwrap().families.len(), 2);
-
-    let histogram = |lines: &str| format!("{BUCKETS}{lines}");
-    for (text, rule) in [
-        (String::new(), "has an end"),
-        (format!("{HEAD}a 1"), "has an end"),
-        (HEAD.into(), "has samples"),
-        ("a 1\n".into(), "HELP comes before"),
-        ("# HELP a A\na 1\n".into(), "TYPE comes before"),
-        ("# TYPE a gauge\na 1\n".into(), "HELP comes before"),
-        (format!("{HEAD}# TYPE a gauge\na 1\n"), "one TYPE"),
-        (format!("{HEAD}a 1\n{HEAD}a 2\n"), "their own"),
-        (format!("{HEAD}a 1\n# HELP c C\n# TYPE c gauge\nc 1\na{{x=\"y\"}} 1\n"), "of its family"),
-        (format!("{HEAD}a 1\na 2\n"), "stands once"),
-        (format!("{HEAD}a{{x=\"1\",y=\"2\"}} 1\na{{y=\"2\",x=\"1\"}} 1\n"), "stands once"),
-        (format!("{HEAD}a{{x=\"1\",x=\"2\"}} 1\n"), "label names differ"),
-        (format!("{HEAD}a{{}} 1\n"), "a name and a value"),
-        (format!("{HEAD}a{{x=\"1\"y=\"2\"}} 1\n"), "a comma"),
-        (format!("{HEAD}a{{x=\"1\",}} 1\n"), "a name and a value"),
-        (format!("{HEAD}a{{x=\"\\t\"}} 1\n"), "escape is known"),
-        (format!("{HEAD}a{{x=\"1}} 1\n"), "has an end"),
-        (format!("{HEAD}a{{x-y=\"1\"}} 1\n"), "name of a label"),
-        (format!("{HEAD}a{{le=\"1\"}} 1\n"), "they alone"),
-        (format!("{HEAD}a  1\n"), "written as one"),
-        (format!("{HEAD}a inf\n"), "written as one"),
-        (format!("{HEAD}a one\n"), "written as one"),
-        (format!("{HEAD}a 1 2\n"), "written as one"),
-        (format!("{HEAD}\na 1\n"), "a number"),
-        (format!("{HEAD}# a comment\na 1\n"), "no comments"),
-        ("# HELP a \\t\n# TYPE a gauge\na 1\n".into(), "escape is known"),
-        ("# HELP a A\n# TYPE a thing\na 1\n".into(), "is known"),
-        ("# HELP a-b A\n# TYPE a-b gauge\na-b 1\n".into(), "name of a family"),
-        (histogram("h_bucket{le=\"1.0\"} 1\nh_sum 1\nh_count 1\n"), "+Inf"),
-        (histogram("h_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 2\n"), "last bucket"),
-        (histogram("h_bucket{le=\"+Inf\"} 1\nh_sum -1\nh_count 1\n"), "from 0 on"),
-        (histogram("h_bucket{le=\"+Inf\"} 1\nh_sum NaN\nh_count 1\n"), "from 0 on"),
-        (histogram("h_bucket{le=\"+Inf\"} 1\nh_count 1\nh_sum 1\n"), "after the buckets"),
-        (
-            histogram("h_bucket{le=\"1.0\"} 2\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n"),
-            "cumulative",
-        ),
-        (
-            histogram("h_bucket{le=\"2.0\"} 1\nh_bucket{le=\"1.0\"} 1\nh_sum 1\nh_count 1\n"),
-            "increase",
-        ),
-        (histogram("h_bucket{le=\"1\"} 1\nh_sum 1\nh_count 1\n"), "floating-point"),
-        (histogram("h_bucket 1\nh_sum 1\nh_count 1\n"), "they alone"),
-    ] {
-        for format in [Format::OpenMetrics, Format::Text] {
-            let mut text = text.clone();
-            if format == Format::OpenMetrics && text.ends_with('\n') {
-                text.push_str("# EOF\n");
-            }
-            let broken = parse(&text, format).unwrap_err().to_string();
-            assert!(broken.contains(rule), "{text}\n{broken}, not {rule}");
-        }
-    }
-    for (text, rule) in [
-        (format!("{HEAD}a 1\n"), "# EOF"),
-        (format!("{HEAD}a 1\n# EOF\n\n"), "nothing follows"),
-        (format!("{HEAD}a 1\n# EOF\na 2\n"), "nothing follows"),
-        (format!("{COUNTER}b 1\n# EOF\n"), "of its family's type"),
-        (format!("{COUNTER}b_total NaN\n# EOF\n"), "from 0 on"),
-        (format!("{COUNTER}b_total -1\n# EOF\n"), "from 0 on"),
-        ("# HELP b B\n# TYPE b gauge\nb 1\n# HELP b B\n# TYPE b counter\n".into(), "their own"),
-        (
-            format!(
-                "{COUNTER}b_total 1\n# HELP b_total B\n# TYPE b_total gauge\nb_total 1\n# EOF\n"
-            ),
-            "their own",
-        ),
-        (format!("{HEAD}# UNIT a seconds\na 1\n# EOF\n"), "ends in its unit"),
-        ("# HELP i I\n# TYPE i info\ni_info 2\n# EOF\n".into(), "an info is 1"),
-    ] {
-        let broken = parse(&text, Format::OpenMetrics).unwrap_err().to_string();
-        assert!(broken.contains(rule), "{text}\n{broken}, not {rule}");
-    }
-    for (text, rule) in [
-        (format!("{HEAD}a 1\n# EOF\n"), "# EOF"),
-        (format!("{HEAD}# UNIT a_b b\na 1\n"), "no UNIT"),
-        (format!("{COUNTER}b 1\n"), "ends in _total"),
-    ] {
-        let broken = parse(&text, Format::Text).unwrap_err().to_string();
-        assert!(broken.contains(rule), "{text}\n{broken}, not {rule}");
-    }
 }

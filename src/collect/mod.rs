@@ -10,6 +10,7 @@ pub(crate) mod pool;
 #[cfg(all(feature = "process", target_os = "linux"))]
 pub(crate) mod proc;
 pub(crate) mod process;
+pub(crate) mod reading;
 pub(crate) mod runtime;
 #[cfg(feature = "exemplars")]
 pub(crate) mod trace;

@@ -1,9 +1,10 @@
 //! Connection pools.
 
-use std::{fmt, sync::Arc, thread};
+use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
 
+use super::reading::NotRead;
 use crate::registry::{Part, Registrar};
 
 /// The connections of a pool.
@@ -17,8 +18,8 @@ pub struct PoolStats {
     pub max: u32,
 }
 
-/// What a source gives: its figures, none once it is gone, or its panic.
-type Read = thread::Result<Option<PoolStats>>;
+/// What a source gives: its figures, none once it is gone, or why it gave nothing.
+type Read = Result<Option<PoolStats>, NotRead>;
 
 type Source = Arc<dyn Fn() -> Read + Send + Sync>;
 
@@ -37,8 +38,8 @@ impl PoolSources {
         self.0.lock().push(Arc::new(source));
     }
 
-    /// The sum over all pools, if there are any. A pool that is gone is forgotten, one that panics is left
-    /// out this time.
+    /// The sum over all pools, if there are any. A pool that is gone is forgotten, one that gives nothing is
+    /// left out this time.
     pub(crate) fn read(&self) -> Option<PoolStats> {
         // A source may come back to this library: it is asked without the lock.
         let sources = self.0.lock().clone();

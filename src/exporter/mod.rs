@@ -9,9 +9,13 @@
 //! - A scrape is encoded on a thread of its own, so a large one does not hold up the executor. Scrapes that
 //!   arrive while one is encoded wait and share the next: however many come at once, two are encoded at
 //!   most, and none is older than the request it answers.
-//! - A panic in what the service has read for a scrape costs that reading only, and is counted in
-//!   `application_errors_total`. One that gets past this is answered with 500, and the next scrape starts
-//!   afresh.
+//! - What the service has read for a scrape is read on threads of its own. Where it panics, fails or takes longer
+//!   than the [`Builder::collect_timeout`](crate::Builder::collect_timeout), it costs itself only, and is
+//!   counted in `application_errors_total`.
+//!
+//! In a router of the service, connections are the server's to limit: how many there are, how large a head is, how
+//! long a client may take. A client that reads slowly holds its connection and its answer, which is one block of
+//! bytes that the scrapes of the same moment share; one that hangs up frees both. The `Server` has these limits.
 //!
 //! With plain hyper:
 //!
@@ -137,5 +141,24 @@ impl fmt::Debug for Exporter {
             .field("metrics", &self.scraper.metrics())
             .field("asks_for_token", &self.token.is_some())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{StatusCode, header::CONTENT_TYPE};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fault_of_ours_is_500_and_tells_nothing() {
+        let scraper =
+            Scraper::encoding_by(Metrics::new(), |_, _| panic!("secret: as the test wants"));
+        let exporter = Exporter { scraper: Arc::new(scraper), token: None };
+        let (head, body) = exporter.respond(&Request::new(())).await.unwrap().into_parts();
+        assert_eq!(head.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(head.headers[CONTENT_TYPE], "text/plain; charset=utf-8");
+        let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+        assert_eq!(body, "the metrics could not be encoded\n");
     }
 }

@@ -11,7 +11,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::TcpStream,
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -35,6 +35,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// It answers `/metrics` and nothing else, over HTTP/1.1 without TLS: bind it where only the scraper comes.
 /// It needs a tokio runtime with I/O and time.
 ///
+/// Whoever comes, it holds no more than [`max_connections`](Self::max_connections) answers, which share their
+/// bytes where they were asked for at the same time, and 16 KiB of each connection's requests. A head has 100
+/// headers at most, a body is not read, and nobody keeps a connection by being slow: see
+/// [`header_timeout`](Self::header_timeout) and [`answer_timeout`](Self::answer_timeout).
+///
 /// ```no_run
 /// use backend_metrics::{Exporter, Metrics, exporter::Server};
 ///
@@ -52,8 +57,15 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     max_connections: usize,
-    header_timeout: Duration,
-    shutdown_timeout: Duration,
+    limits: Limits,
+}
+
+/// How long what a client does may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    header: Duration,
+    answer: Duration,
+    shutdown: Duration,
 }
 
 /// The server cannot listen.
@@ -128,8 +140,11 @@ impl Server {
             address: listener.local_addr().map_err(ServerError::Listener)?,
             listener,
             max_connections: 64,
-            header_timeout: Duration::from_secs(30),
-            shutdown_timeout: Duration::from_secs(5),
+            limits: Limits {
+                header: Duration::from_secs(30),
+                answer: Duration::from_secs(30),
+                shutdown: Duration::from_secs(5),
+            },
         })
     }
 
@@ -142,13 +157,23 @@ impl Server {
     /// How long a client may take to send the head of a request, waiting between two requests included.
     /// Default: 30 seconds.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
-        self.header_timeout = timeout;
+        self.limits.header = timeout;
+        self
+    }
+
+    /// How long a client may take from the head of its request until it has taken the answer. Default: 30
+    /// seconds.
+    ///
+    /// Where the answer is taken and where the next head begins cannot be told apart, so the connection is closed
+    /// after this and the [`header_timeout`](Self::header_timeout) together.
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.answer = timeout;
         self
     }
 
     /// How long scrapes under way may take to end once the server is to stop. Default: 5 seconds.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
-        self.shutdown_timeout = timeout;
+        self.limits.shutdown = timeout;
         self
     }
 
@@ -174,7 +199,7 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout)
+            .header_read_timeout(self.limits.header)
             .max_buf_size(MAX_HEAD);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -190,7 +215,7 @@ impl Server {
                             stream,
                             self.exporter.clone(),
                             stopped.clone(),
-                            self.shutdown_timeout,
+                            self.limits,
                         ));
                     } else {
                         // The client is gone, or the process has no descriptors left for now.
@@ -212,19 +237,30 @@ async fn connection(
     stream: TcpStream,
     exporter: Exporter,
     mut stopped: watch::Receiver<()>,
-    last_timeout: Duration,
+    limits: Limits,
 ) {
-    let service = service_fn(move |request| answer(&exporter, &request));
+    let asked = Notify::new();
+    let service = service_fn(|request| {
+        asked.notify_one();
+        answer(&exporter, &request)
+    });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        // What went wrong between client and socket is the client's.
-        _ = connection.as_mut() => return,
-        // The sender is dropped.
-        _ = stopped.changed() => {}
-        () = sleep(CONNECTION_AGE) => {}
+    let mut old = pin!(sleep(CONNECTION_AGE));
+    let until_next = || sleep(limits.answer.saturating_add(limits.header));
+    let mut late = pin!(until_next());
+    loop {
+        tokio::select! {
+            // What went wrong between client and socket is the client's.
+            _ = connection.as_mut() => return,
+            () = asked.notified() => late.set(until_next()),
+            () = &mut late => return,
+            // The sender is dropped.
+            _ = stopped.changed() => break,
+            () = &mut old => break,
+        }
     }
     connection.as_mut().graceful_shutdown();
-    _ = timeout(last_timeout, connection).await;
+    _ = timeout(limits.shutdown, connection).await;
 }
 
 fn answer(exporter: &Exporter, request: &http::Request<Incoming>) -> ResponseFuture {
@@ -259,7 +295,8 @@ mod tests {
     }
 
     fn run(options: impl FnOnce(Server) -> Server) -> Running {
-        let metrics = Metrics::builder().mount::<Gated>().build().unwrap();
+        let builder = Metrics::builder().mount::<Gated>().collect_timeout(Duration::MAX);
+        let metrics = builder.build().unwrap();
         let gate = &metrics.mounted::<Gated>().unwrap().gate;
         let server = Server::bind(Exporter::new(metrics), ([127, 0, 0, 1], 0)).unwrap();
         let address = server.local_addr();

@@ -1,11 +1,11 @@
 //! The encoder of both text formats.
 
-use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
     Format,
     exemplars::Exemplars,
-    number::{push_float, push_integer, push_units},
+    number::{push_count, push_float, push_integer, push_units},
 };
 use crate::{
     family::decode_late,
@@ -24,7 +24,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
     metrics.refresh();
     let instance = metrics.instance();
     let mut encoder = Encoder {
-        out: String::with_capacity(64 * 1024),
+        out: String::with_capacity(instance.encoded.load(Relaxed)),
         lines: 0,
         format,
         reader: local::reader(),
@@ -33,44 +33,52 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         info_labels: &instance.info_labels,
         labels: String::new(),
         cells: Vec::new(),
+        next: String::new(),
+        again: String::new(),
     };
-    let own = &metrics.self_metrics;
-    let mut series = None;
-    for family in &instance.families {
+    let mut own = None;
+    for (family, gauge) in instance.families.iter().zip(&instance.series) {
         if SelfMetrics::is_series(family) {
-            series = Some((family, encoder.out.len()));
+            own = Some((family, gauge, encoder.out.len()));
         } else {
-            own.set_series(family, encoder.family(family));
+            gauge.set_count(encoder.family(family));
         }
     }
     // How many series there are is known now: the family goes where it belongs.
-    if let Some((family, position)) = series {
-        own.set_series(family, instance.families.len());
+    if let Some((family, gauge, position)) = own {
+        gauge.set_count(instance.families.len() as u64);
         let after = encoder.out.split_off(position);
         encoder.family(family);
         encoder.out.push_str(&after);
     }
+    // Room for the next one, which may be a little longer.
+    instance.encoded.store(encoder.out.len() + encoder.out.len() / 16, Relaxed);
     encoder.out
 }
 
 struct Encoder<'a> {
     out: String,
     /// Samples written so far.
-    lines: usize,
+    lines: u64,
     format: Format,
     reader: Reader,
     exemplars: Exemplars,
     constant_labels: &'a str,
     info_labels: &'a str,
-    /// The labels of the series at hand in their braces, if there are any, and the space before the value.
+    /// The labels of the series at hand, from their brace on; behind them, once closed, what stands before the
+    /// value.
     labels: String,
     /// The cells of the series at hand.
     cells: Vec<u64>,
+    /// The end of a line of a bucket and the next one up to its bound.
+    next: String,
+    /// The same with the count before it: most buckets are empty and repeat that of the one before.
+    again: String,
 }
 
 impl Encoder<'_> {
     /// Writes a family, if it has a series to show; the number of samples.
-    fn family(&mut self, family: &Family) -> usize {
+    fn family(&mut self, family: &Family) -> u64 {
         let (start, lines) = (self.out.len(), self.lines);
         self.header(family.definition);
         match family.domain {
@@ -116,7 +124,7 @@ impl Encoder<'_> {
                     let value = self.reader.sum(address);
                     let exemplars = self.exemplars;
                     self.sample(family, combination, open, |out| {
-                        push_integer(out, value);
+                        push_count(out, value);
                         if value > 0 {
                             exemplars.push_count(out, address);
                         }
@@ -143,7 +151,7 @@ impl Encoder<'_> {
                     self.labels.clear();
                     push_joined(&mut self.labels, self.constant_labels);
                     push_joined(&mut self.labels, self.info_labels);
-                    close(&mut self.labels);
+                    self.close_labels();
                     self.line(&[family.definition.name], |out| push_integer(out, 1));
                 }
             }
@@ -158,6 +166,7 @@ impl Encoder<'_> {
         value: impl FnOnce(&mut String),
     ) {
         self.set_labels(family, combination, open);
+        self.close_labels();
         self.line(&[family.definition.name], value);
     }
 
@@ -176,48 +185,43 @@ impl Encoder<'_> {
         if counts.iter().any(|count| *count > 0) {
             self.set_labels(family, combination, open);
             self.buckets(family, buckets, counts, address);
+            self.close_labels();
             let name = family.definition.name;
             self.line(&[name, "_sum"], |out| push_units(out, sum[0], buckets.scale() > 1.0));
             let total = counts.iter().fold(0_u64, |total, count| total.wrapping_add(*count));
-            self.line(&[name, "_count"], |out| push_integer(out, total));
+            self.line(&[name, "_count"], |out| push_count(out, total));
         }
         self.cells = cells;
     }
 
     /// Writes the lines of buckets of the series at hand.
     fn buckets(&mut self, family: &Family, buckets: &Buckets, counts: &[u64], address: Address) {
-        let out = &mut self.out;
-        let labels = self.labels.strip_suffix(CLOSE).unwrap_or_default();
-        let line = out.len();
-        for part in [family.definition.name, "_bucket", labels, comma(labels), "le=\""] {
-            out.push_str(part);
+        let Self { out, labels, next, again, .. } = self;
+        next.clear();
+        for part in ["\n", family.definition.name, "_bucket", labels, comma(labels), "le=\""] {
+            next.push_str(part);
         }
-        let start = line..out.len();
+        out.push_str(&next[1..]);
+        again.clear();
         let mut total = 0_u64;
-        // Where a count stands with the start of the next line behind it. Most buckets are empty and repeat it.
-        let mut repeated = None;
         for (bucket, (count, bound)) in counts.iter().zip(&family.bounds).enumerate() {
             out.push_str(bound);
-            if *count == 0
-                && let Some(repeated) = &repeated
-            {
-                out.extend_from_within(Range::clone(repeated));
+            if *count == 0 && !again.is_empty() {
+                out.push_str(again);
                 continue;
             }
             total = total.wrapping_add(*count);
-            let number = out.len();
-            push_integer(out, total);
-            let behind = out.len();
+            again.clear();
+            push_count(again, total);
+            out.push_str(again);
             if *count > 0 {
                 self.exemplars.push_observation(out, address, buckets, bucket);
             }
-            let is_bare = out.len() == behind;
-            out.push('\n');
-            out.extend_from_within(start.clone());
-            repeated = is_bare.then_some(number..out.len());
+            out.push_str(next);
+            again.push_str(next);
         }
-        out.truncate(out.len() - start.len());
-        self.lines += counts.len();
+        out.truncate(out.len() - (next.len() - 1));
+        self.lines += counts.len() as u64;
     }
 
     /// Writes a line of the series at hand.
@@ -251,15 +255,11 @@ impl Encoder<'_> {
                 push_joined(&mut self.labels, open);
             }
         }
-        close(&mut self.labels);
     }
-}
 
-/// What stands between labels and the value.
-const CLOSE: &str = "} ";
-
-fn close(labels: &mut String) {
-    labels.push_str(if labels.is_empty() { " " } else { CLOSE });
+    fn close_labels(&mut self) {
+        self.labels.push_str(if self.labels.is_empty() { " " } else { "} " });
+    }
 }
 
 /// Appends labels to others, from the brace on.

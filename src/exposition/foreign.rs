@@ -3,35 +3,34 @@
 //! What they write is read family by family and rewritten for the format. A family that a scraper could not
 //! read, or whose name is taken, is left out and counted; the rest of the scrape does not suffer from it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
-use prometheus_client::{encoding::text, registry::Registry};
+use prometheus_client::encoding::text;
 
 use super::{
     Format,
     parse::{self, Exemplar, Family, Point, Sample},
 };
-use crate::{instance::Metrics, labels::ErrorSeverity, registry};
+use crate::{
+    instance::{Foreign, Metrics},
+    labels::ErrorSeverity,
+    registry,
+};
 
 /// The names of the instance's own families and of their samples, which are taken.
 fn own_names(families: &[registry::Family]) -> HashSet<String> {
     families.iter().flat_map(|family| family.definition.names()).collect()
 }
 
-/// The families of registries in a format, and how many families and registries are left out.
-fn rewritten(
-    registries: &[Arc<Registry>],
+/// The families of what registries wrote in a format, and how many families are left out.
+pub(crate) fn rewritten(
+    texts: &[impl AsRef<str>],
     taken: &HashSet<String>,
     format: Format,
 ) -> (String, usize) {
-    let texts: Vec<_> = registries.iter().filter_map(|registry| written(registry)).collect();
-    let mut left_out = registries.len() - texts.len();
+    let mut left_out = 0;
     let mut collected = Collected::new(taken);
-    for block in texts.iter().flat_map(|text| parse::blocks(text)) {
+    for block in texts.iter().flat_map(|text| parse::blocks(text.as_ref())) {
         if !parse::family(block).is_some_and(|family| collected.add(family)) {
             left_out += 1;
         }
@@ -45,15 +44,23 @@ fn rewritten(
 
 /// Encodes the foreign families of an instance, in the order of their registries.
 pub(super) fn encode(metrics: Metrics, format: Format) -> String {
-    let instance = metrics.instance();
-    if instance.registries.is_empty() {
+    if metrics.instance().registries.is_empty() {
         return String::new();
     }
-    let (text, left_out) = rewritten(&instance.registries, &own_names(&instance.families), format);
+    let (text, left_out) = of_registries(metrics, format);
     for _ in 0..left_out {
         count_foreign_error(metrics);
     }
     text
+}
+
+/// The families of the registries of an instance, and how many families and registries are left out.
+fn of_registries(metrics: Metrics, format: Format) -> (String, usize) {
+    let instance = metrics.instance();
+    let registries = instance.registries.iter();
+    let texts: Vec<_> = registries.filter_map(|foreign| written(metrics, foreign)).collect();
+    let (text, left_out) = rewritten(&texts, &own_names(&instance.families), format);
+    (text, left_out + instance.registries.len() - texts.len())
 }
 
 /// Counts a foreign family, or a whole registry, that is left out of a scrape.
@@ -61,11 +68,14 @@ fn count_foreign_error(metrics: Metrics) {
     metrics.track_application_error("foreign_metrics", ErrorSeverity::Error);
 }
 
-/// What a registry writes; none if it fails or panics half-way.
-fn written(registry: &Registry) -> Option<String> {
-    let mut text = String::new();
-    let written = catch_unwind(AssertUnwindSafe(|| text::encode_registry(&mut text, registry)));
-    matches!(written, Ok(Ok(()))).then_some(text)
+/// What a registry writes; none if it fails, panics or is late.
+fn written(metrics: Metrics, foreign: &'static Foreign) -> Option<String> {
+    let limit = metrics.instance().collect_timeout;
+    let written = foreign.reading.read(limit, || {
+        let mut text = String::new();
+        text::encode_registry(&mut text, &foreign.registry).map(|()| text)
+    });
+    written.ok()?.ok()
 }
 
 /// The suffix and the labels of a sample, which it alone in its family has.
@@ -177,6 +187,8 @@ fn push_help(out: &mut String, help: &str, format: Format) {
         match character {
             // A service may have escaped it to work around that.
             '\\' => match characters.next_if(|next| matches!(next, '\\' | 'n' | '"')) {
+                // Text 0.0.4 does not know it.
+                Some('"') if format == Format::Text => out.push('"'),
                 Some(escaped) => out.extend(['\\', escaped]),
                 None => out.push_str("\\\\"),
             },
@@ -235,7 +247,7 @@ mod tests {
             histogram::{Histogram, NativeHistogramConfig},
             info::Info,
         },
-        registry::Unit,
+        registry::{Registry, Unit},
     };
 
     use super::*;
@@ -254,8 +266,7 @@ mod tests {
         let metrics = registries.into_iter().fold(builder, crate::Builder::registry);
         let metrics = metrics.build().unwrap();
         _ = metrics.mounted::<DeskFacts>().unwrap().facts;
-        let instance = metrics.instance();
-        super::rewritten(&instance.registries, &own_names(&instance.families), format)
+        of_registries(metrics, format)
     }
 
     fn exposed(registries: Vec<Registry>, format: Format) -> String {
@@ -418,6 +429,20 @@ desk_bare_info{desk="a\"b\\c\nd"} 1
         let (names, left_out) = names(vec![registry, other]);
         assert_eq!(names, ["mine_total"]);
         assert_eq!(left_out, 13);
+    }
+
+    /// Found by `fuzz/fuzz_targets/foreign.rs`.
+    #[test]
+    fn each_format_gets_the_escapes_it_knows() {
+        let text = "# HELP x a \\\"b\\\" \"c\" \\d \\\\e \\nf\n# TYPE x gauge\nx 1\n";
+        for (format, help) in [
+            (Format::OpenMetrics, r#"a \"b\" \"c\" \\d \\e \nf"#),
+            (Format::Text, r#"a "b" "c" \\d \\e \nf"#),
+        ] {
+            let (rewritten, left_out) = super::rewritten(&[text], &HashSet::new(), format);
+            assert_eq!(rewritten.lines().next(), Some(&*format!("# HELP x {help}")));
+            assert_eq!(left_out, 0);
+        }
     }
 
     #[test]

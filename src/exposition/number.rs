@@ -3,8 +3,18 @@
 use std::fmt::Write;
 
 /// Appends a whole number.
+#[inline]
 pub(crate) fn push_integer(into: &mut String, value: impl itoa::Integer) {
     into.push_str(itoa::Buffer::new().format(value));
+}
+
+/// Appends a count. Most have one digit.
+#[inline]
+pub(crate) fn push_count(into: &mut String, value: u64) {
+    match u8::try_from(value) {
+        Ok(digit @ 0..=9) => into.push(char::from(b'0' + digit)),
+        _ => push_integer(into, value),
+    }
 }
 
 /// Appends a number as both text formats read it.

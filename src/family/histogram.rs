@@ -42,9 +42,16 @@ impl Observation for Duration {
 
     #[inline]
     fn units(self) -> (u64, u64) {
-        let nanos =
-            self.as_secs().saturating_mul(1_000_000_000).saturating_add(self.subsec_nanos().into());
-        (nanos, nanos.min(MOST))
+        const BILLION: u64 = 1_000_000_000;
+        let (seconds, rest) = (self.as_secs(), u64::from(self.subsec_nanos()));
+        // One comparison decides for nearly all that nothing saturates.
+        if seconds < MOST / BILLION {
+            let nanos = seconds * BILLION + rest;
+            (nanos, nanos)
+        } else {
+            let nanos = seconds.saturating_mul(BILLION).saturating_add(rest);
+            (nanos, nanos.min(MOST))
+        }
     }
 }
 

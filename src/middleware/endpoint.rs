@@ -99,17 +99,19 @@ pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Ex
 }
 
 /// A path with the segments that vary replaced, as far as a label value is long.
-struct NormalisedPath {
+pub(crate) struct NormalisedPath {
     text: [u8; Self::LEN],
     len: usize,
+    /// Whether it was cut.
+    is_cut: bool,
 }
 
 impl NormalisedPath {
     /// What a label value is cut at.
     const LEN: usize = crate::storage::intern::MAX_VALUE_BYTES;
 
-    fn new(path: &str) -> Self {
-        let mut this = Self { text: [0; Self::LEN], len: 0 };
+    pub(crate) fn new(path: &str) -> Self {
+        let mut this = Self { text: [0; Self::LEN], len: 0, is_cut: false };
         for (position, segment) in path.split('/').enumerate() {
             if position > 0 {
                 this.push("/");
@@ -119,15 +121,19 @@ impl NormalisedPath {
         this
     }
 
-    /// Adds as much as there is room for.
+    /// Adds as much as there is room for, and nothing after what was cut.
     fn push(&mut self, part: &str) {
+        if self.is_cut {
+            return;
+        }
         let room = &mut self.text[self.len..];
-        let part = &part.as_bytes()[..part.floor_char_boundary(room.len())];
-        room[..part.len()].copy_from_slice(part);
-        self.len += part.len();
+        let fits = part.floor_char_boundary(room.len());
+        room[..fits].copy_from_slice(&part.as_bytes()[..fits]);
+        self.len += fits;
+        self.is_cut = fits < part.len();
     }
 
-    fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // It is made of whole characters.
         std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
@@ -193,5 +199,7 @@ mod tests {
         check(&format!("/{}", "x".repeat(500)), &format!("/{}", "x".repeat(127)));
         check(&format!("/{}", "é".repeat(500)), &format!("/{}", "é".repeat(63)));
         check(&format!("/{}/7", "x".repeat(124)), &format!("/{}/{{i", "x".repeat(124)));
+        // A shorter segment would fit where a character did not.
+        check(&format!("/{}/é/a", "x".repeat(125)), &format!("/{}/", "x".repeat(125)));
     }
 }

@@ -80,6 +80,8 @@ mod layer;
 mod server;
 mod service;
 
+#[cfg(fuzzing)]
+pub(crate) use self::endpoint::NormalisedPath;
 pub use self::{
     body::ResponseBody,
     client::{ClientExchange, ClientLayer, ClientService},

@@ -9,9 +9,10 @@
 ///   (only the series with that label value), `specified_name` (the name was fixed elsewhere, and a gauge
 ///   may end in `_total`).
 /// - `with { .. }` holds fields that are no families, such as a [`Domain`](crate::Domain) of open labels.
-/// - `on_scrape = path` names a method that is called before every scrape. If it panics, the scrape goes on
-///   with what was set before, and the panic is counted in
-///   `application_errors_total{error_type="collector_panic",severity="error"}`.
+/// - `on_scrape = path` names a method that is called before every scrape, on a thread of its own. If it
+///   panics, or takes longer than the [`Builder::collect_timeout`](crate::Builder::collect_timeout), the scrape
+///   goes on with what was set before, and it is counted in `application_errors_total` with the `error_type`
+///   `collector_panic` or `collector_timeout`.
 ///
 /// A broken rule is a compile error under the field's name:
 ///
@@ -132,9 +133,13 @@ macro_rules! families {
                 }
             }
 
-            $(fn on_scrape(&self, now: &$crate::Now) {
-                $on_scrape(self, now);
-            })?
+            $(
+                const HAS_ON_SCRAPE: bool = true;
+
+                fn on_scrape(&self, now: &$crate::Now) {
+                    $on_scrape(self, now);
+                }
+            )?
         }
     };
 }

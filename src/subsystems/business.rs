@@ -383,6 +383,112 @@ mod tests {
         assert(1.0, 1.0);
     }
 
+    const TODAY: [&str; 4] = [
+        "total_orders_placed_today",
+        "total_strategies_created_today",
+        "total_turnover_today_rupees",
+        "daily_active_users",
+    ];
+
+    /// One event for each gauge of the day; the user is a new one.
+    fn happen(test: &Fixture, user: u32) {
+        test.metrics.business.count_order(test.metrics.day());
+        test.metrics.business.count_strategy(test.metrics.day());
+        test.metrics.track_order_turnover(1.0);
+        test.metrics.track_user_activity(user);
+    }
+
+    #[track_caller]
+    fn assert_today(test: &Fixture, events: u32) {
+        test.assert_series(&TODAY.map(|gauge| (gauge, f64::from(events))));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_to_and_fro_over_midnight_resets_once() {
+        for offset in [-1_439, -720, -210, 0, 330, 345, 840, 1_439] {
+            let clock = Clock::manual();
+            let builder = Metrics::builder().clock(clock.clone()).utc_offset_minutes(offset);
+            let test = Fixture { metrics: builder.build().unwrap(), clock };
+            let minute = |minute: i64| {
+                let minute = 20_000 * 24 * 60 - i64::from(offset) + minute;
+                UNIX_EPOCH + Duration::from_mins(minute.cast_unsigned())
+            };
+            // Minutes from midnight: on the whole forward, each step by -20 to 30.
+            let (mut now, mut step, mut events, mut is_tomorrow) = (-60, 7, 0, false);
+            for user in 0..100 {
+                test.clock.set_wall(minute(now));
+                if now >= 0 && !is_tomorrow {
+                    (is_tomorrow, events) = (true, 0);
+                    assert_today(&test, 0);
+                }
+                happen(&test, user);
+                events += 1;
+                assert_today(&test, events);
+                step = (step * 37 + 11) % 51;
+                now += step - 20;
+            }
+            assert!(is_tomorrow && now < 24 * 60, "{now}");
+            // On the way it went back to the day before, and stayed on the day after.
+            assert_today(&test, events);
+        }
+    }
+
+    #[test]
+    fn days_that_a_suspended_machine_missed_end_as_one() {
+        let test = Fixture::new();
+        test.clock.set_wall(midnight() - SECOND);
+        happen(&test, 1);
+        let query = test.metrics.start_database_query(crate::labels::QueryType::Select);
+        // The time that only goes forward stands still meanwhile.
+        test.clock.set_wall(midnight() + 3 * DAY + DAY / 3);
+        test.clock.advance(SECOND);
+        assert_today(&test, 0);
+        query.success();
+        test.assert_series(&[
+            (r#"database_query_duration_seconds_sum{query_type="select"}"#, 1.0),
+            // So does the window of users, which is not of the wall clock.
+            (M5, 1.0),
+        ]);
+        happen(&test, 2);
+        assert_today(&test, 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_days_ahead_begins_the_right_day_anew() {
+        let test = Fixture::new();
+        test.clock.set_wall(midnight());
+        happen(&test, 1);
+        // Read on a wrong day, and not written to, the right one is kept.
+        for wrong in [midnight() + 30 * DAY, midnight() - 30 * DAY] {
+            test.clock.set_wall(wrong);
+            assert_today(&test, 0);
+            test.clock.set_wall(midnight() + SECOND);
+            assert_today(&test, 1);
+        }
+        test.clock.set_wall(midnight() + 30 * DAY);
+        happen(&test, 2);
+        test.clock.set_wall(midnight() + SECOND);
+        assert_today(&test, 0);
+        happen(&test, 3);
+        assert_today(&test, 1);
+    }
+
+    #[test]
+    fn a_clock_that_begins_before_1970_has_days_as_well() {
+        let clock = Clock::manual();
+        let metrics = Metrics::builder().clock(clock.clone()).utc_offset_minutes(0);
+        let test = Fixture { metrics: metrics.build().unwrap(), clock };
+        for (moment, day) in [
+            (UNIX_EPOCH - DAY - Duration::from_nanos(1), -2),
+            (UNIX_EPOCH - DAY, -1),
+            (UNIX_EPOCH - Duration::from_nanos(1), -1),
+            (UNIX_EPOCH, 0),
+        ] {
+            test.clock.set_wall(moment);
+            assert_eq!(test.metrics.day(), day, "{moment:?}");
+        }
+    }
+
     #[test]
     fn a_turnover_that_is_no_amount_is_left_out() {
         let test = Fixture::new();

@@ -362,10 +362,11 @@ helpers! {
 
     /// Adds a pool that is read before every scrape; the pools of a process are added up.
     ///
-    /// A source that gives `None` is gone and not asked again. One that panics is left out of that scrape and
-    /// counted in `application_errors_total` as `collector_panic`.
+    /// A source that gives `None` is gone and not asked again. One that panics, or takes longer than the
+    /// [`Builder::collect_timeout`](crate::Builder::collect_timeout), is left out of that scrape and counted in
+    /// `application_errors_total` as `collector_panic` or `collector_timeout`.
     pub fn add_redis_pool_source(self, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
-        self.cache.redis_pools.add(move || self.collect(&source));
+        self.cache.redis_pools.add(self.collected(source));
     }
 }
 

@@ -37,8 +37,8 @@ families! {
         /// Errors of the application by kind and severity
         ///
         /// The library counts some by itself, as `error`: `handler_error` and `response_body_error` of the
-        /// HTTP layer, `foreign_metrics` that a scrape leaves out, and `collector_panic`, a panic of what
-        /// the service has read before a scrape.
+        /// HTTP layer, `foreign_metrics` that a scrape leaves out, `collector_panic` and
+        /// `collector_timeout`, what the service has read for a scrape and that panicked or was late.
         pub application_errors: CounterFamily<(Open<ApplicationErrorType>, ErrorSeverity)> =
             "application_errors_total",
 

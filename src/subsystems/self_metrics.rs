@@ -81,27 +81,21 @@ label_values! {
 }
 
 impl SelfMetrics {
-    /// Makes the series of every family and of every domain.
-    pub(crate) fn know(&self, layout: &Layout) {
-        for family in &layout.families {
-            self.names.reserve(family.definition.name);
-        }
+    /// Makes the series of every family and of every domain; the number of series of each family.
+    pub(crate) fn know(&self, layout: &Layout) -> Vec<Gauge> {
         for domain in &layout.domains {
             if let Some(name) = domain.name() {
                 let family = self.overflowing.reserve(name);
                 domain.count_overflows_in(self.label_overflows.get(family).cell());
             }
         }
+        let names = layout.families.iter().map(|family| family.definition.name);
+        names.map(|name| self.series.get(self.names.reserve(name))).collect()
     }
 
     /// Whether this is the family that is set last, from what the others came to.
     pub(crate) fn is_series(family: &Family) -> bool {
         family.definition.name == "metrics_series"
-    }
-
-    pub(crate) fn set_series(&self, family: &Family, series: usize) {
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        self.series.get(self.names.reserve(family.definition.name)).set(series as f64);
     }
 }
 

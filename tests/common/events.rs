@@ -1,4 +1,4 @@
-//! Events of every subsystem that has open labels.
+//! Events of every subsystem that has open labels, and values for these.
 
 use std::time::Duration;
 
@@ -27,4 +27,53 @@ pub(crate) fn record(metrics: Metrics, text: &str) {
     metrics.track_unhandled_exception(text);
     metrics.track_user_activity(text);
     drop(metrics.start_calendar_request(text));
+}
+
+/// Label values that nobody should send.
+#[allow(dead_code, reason = "not every test asks for everything")]
+pub(crate) fn hostile_texts() -> Vec<String> {
+    let mut texts: Vec<String> = [
+        "",
+        " ",
+        "\"",
+        "\\",
+        "\\n",
+        "\\\\\"",
+        "\n",
+        "\r\n",
+        "\0",
+        "a\0b",
+        "}",
+        "\"} 1\nhostile_trades_total 7\n# EOF\n",
+        "# EOF",
+        "{le=\"+Inf\"}",
+        "a,b=\"c\"",
+        "😀",
+        "👨\u{200d}👩\u{200d}👧",
+        "\u{301}\u{301}\u{301}",
+        "\u{202e}txet",
+        "\u{feff}",
+        "\u{2028}",
+        "\u{85}",
+        "\u{10ffff}",
+        "\u{1b}[31mred",
+        "other",
+        "NaN",
+        "__name__",
+        "a\tb",
+        " lead",
+        "trail ",
+    ]
+    .map(str::to_owned)
+    .into();
+    texts.push("quote\"".repeat(2_000));
+    texts.push("\\".repeat(10_000));
+    texts.push("\n".repeat(10_000));
+    // The cut at 128 bytes falls on every place inside a character.
+    for before in 120..132 {
+        for character in ["é", "क", "😀", "\u{301}"] {
+            texts.push(format!("{}{character} and more", "x".repeat(before)));
+        }
+    }
+    texts
 }

@@ -44,14 +44,16 @@ mod workers;
 
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use backend_metrics::{Clock, Metrics, PoolStats, subsystems::rate_limits::RateLimitEndpoint};
+use backend_metrics::{
+    Builder, Clock, Metrics, PoolStats, subsystems::rate_limits::RateLimitEndpoint,
+};
 
 /// The time of day when a drive starts.
 const START: Duration = Duration::from_secs(1_700_000_000);
@@ -81,6 +83,8 @@ pub(crate) struct Driver {
     via: Via,
     /// Whether the effect of each step is checked.
     checked: bool,
+    /// By how much the wall clock jumps while something is under way: back, then forward.
+    jump: Cell<Duration>,
     called: RefCell<BTreeSet<&'static str>>,
     /// What is under way when the drive ends.
     held: RefCell<Vec<Box<dyn Any>>>,
@@ -93,14 +97,18 @@ pub(crate) struct Driver {
 impl Driver {
     /// A driver of a new instance.
     pub(crate) fn new(via: Via) -> Self {
+        Self::built(via, |builder| builder)
+    }
+
+    /// A driver of a new instance that is configured further.
+    pub(crate) fn built(via: Via, configure: impl FnOnce(Builder) -> Builder) -> Self {
         let clock = Clock::manual();
         clock.set_wall(UNIX_EPOCH + START);
-        let metrics = Metrics::builder()
+        let builder = Metrics::builder()
             .service("1.4.2", "order-gateway")
             .cap_of::<RateLimitEndpoint>(RATE_LIMIT_CAP)
-            .clock(clock.clone())
-            .build()
-            .unwrap();
+            .clock(clock.clone());
+        let metrics = configure(builder).build().unwrap();
         Self::of(metrics, clock, via)
     }
 
@@ -112,6 +120,7 @@ impl Driver {
             clock,
             via,
             checked: true,
+            jump: Cell::default(),
             called: RefCell::default(),
             held: RefCell::default(),
             last: before.clone(),
@@ -119,6 +128,11 @@ impl Driver {
             expected: Samples::new(),
             moved: BTreeSet::new(),
         }
+    }
+
+    /// Has the wall clock jump to and fro, within the day, whenever time goes by.
+    pub(crate) fn jump(&self) {
+        self.jump.set(Duration::from_hours(3));
     }
 
     /// Calls every helper but those of [`Driver::watch`].
@@ -295,6 +309,9 @@ impl Driver {
 
     fn advance(&self, by: Duration) {
         self.clock.advance(by);
+        let (wall, start) = (self.clock.wall(), UNIX_EPOCH + START);
+        let jump = self.jump.get();
+        self.clock.set_wall(if wall < start { wall + jump } else { wall - jump });
     }
 
     /// The source of a pool, which is gone when what is under way ends.

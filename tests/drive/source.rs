@@ -40,11 +40,17 @@ fn functions<'a>(block: &[&'a str]) -> impl Iterator<Item = &'a str> {
 
 /// The names of all helpers.
 pub(crate) fn helpers() -> BTreeSet<String> {
-    let mut helpers = BTreeSet::new();
-    for source in files("src/subsystems").values() {
-        for (_, block) in blocks(source, "helpers! {") {
+    helpers_and_files().into_keys().collect()
+}
+
+/// The names of all helpers, and of the files that have them.
+pub(crate) fn helpers_and_files() -> BTreeMap<String, String> {
+    let mut helpers = BTreeMap::new();
+    for (file, source) in files("src/subsystems") {
+        for (_, block) in blocks(&source, "helpers! {") {
             for name in functions(&block) {
-                assert!(helpers.insert(name.to_owned()), "{name} is there twice");
+                let twice = helpers.insert(name.to_owned(), file.clone());
+                assert_eq!(twice, None, "{name} is there twice");
             }
         }
     }
@@ -54,10 +60,17 @@ pub(crate) fn helpers() -> BTreeSet<String> {
     helpers
 }
 
-/// The methods of guards that the driver of their subsystem does not name.
-pub(crate) fn guard_methods_not_driven() -> Vec<String> {
-    let drivers = files("tests/drive");
-    let mut missing = Vec::new();
+/// A method of a guard, and the subsystem that has it.
+#[derive(Debug)]
+pub(crate) struct GuardMethod {
+    pub(crate) subsystem: String,
+    pub(crate) guard: String,
+    pub(crate) name: String,
+}
+
+/// The methods of all guards.
+pub(crate) fn guard_methods() -> Vec<GuardMethod> {
+    let mut methods = Vec::new();
     let mut guards = 0;
     for (subsystem, source) in files("src/subsystems") {
         for (line, block) in blocks(&source, "impl ") {
@@ -69,15 +82,22 @@ pub(crate) fn guard_methods_not_driven() -> Vec<String> {
                 && source.contains(&format!("impl Drop for {guard} {{"));
             if is_guard || guard == "OpenOrder" {
                 guards += 1;
-                let driver = &drivers[&subsystem];
-                missing.extend(
-                    functions(&block)
-                        .filter(|method| !driver.contains(&format!(".{method}(")))
-                        .map(|method| format!("{guard}::{method}")),
-                );
+                methods.extend(functions(&block).map(|name| GuardMethod {
+                    subsystem: subsystem.clone(),
+                    guard: guard.to_owned(),
+                    name: name.to_owned(),
+                }));
             }
         }
     }
     assert!(guards > 15, "{guards} guards found");
-    missing
+    methods
+}
+
+/// The methods of guards that the driver of their subsystem does not name.
+pub(crate) fn guard_methods_not_driven() -> Vec<GuardMethod> {
+    let drivers = files("tests/drive");
+    let is_driven =
+        |method: &GuardMethod| drivers[&method.subsystem].contains(&format!(".{}(", method.name));
+    guard_methods().into_iter().filter(|method| !is_driven(method)).collect()
 }

@@ -5,6 +5,7 @@
 
 mod alerting;
 mod alertmanager;
+mod conformance;
 #[path = "../drive/mod.rs"]
 mod drive;
 #[path = "../alerts/duration.rs"]
@@ -13,6 +14,8 @@ mod example;
 #[cfg(feature = "exemplars")]
 mod exemplars;
 mod exposed;
+#[path = "../common/exposition.rs"]
+mod exposition;
 mod faster;
 mod harness;
 mod http;
@@ -22,6 +25,7 @@ mod process;
 mod prometheus;
 mod promtool;
 mod proxy;
+mod python;
 mod receivers;
 mod routing;
 #[path = "../alerts/rules.rs"]
@@ -30,5 +34,7 @@ mod rules;
 mod server;
 mod stored;
 mod tempdir;
+#[allow(dead_code, reason = "shared with the tests of the reference backend")]
+mod victoria;
 mod wait;
 mod webhook;

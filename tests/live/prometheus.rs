@@ -49,17 +49,7 @@ impl Prometheus {
     /// Starts a server that scrapes `/metrics` of each job five times a second.
     #[track_caller]
     pub(crate) fn scraping(jobs: &[(&str, SocketAddr)]) -> Self {
-        let mut config = String::from(
-            "global:\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\nscrape_configs:\n",
-        );
-        for (job, address) in jobs {
-            write!(
-                config,
-                "  - job_name: {job}\n    static_configs:\n      - targets: ['{address}']\n"
-            )
-            .expect("a string takes all");
-        }
-        Self::start(&config)
+        Self::start(&scrape_config(jobs))
     }
 
     /// Starts a server with this configuration and waits until it is ready.
@@ -224,6 +214,21 @@ impl Drop for Prometheus {
             eprintln!("the log of prometheus:\n{}", read(&self.directory.join("log")));
         }
     }
+}
+
+/// The configuration of a server that scrapes `/metrics` of each job five times a second.
+pub(crate) fn scrape_config(jobs: &[(&str, SocketAddr)]) -> String {
+    let mut config = String::from(
+        "global:\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\nscrape_configs:\n",
+    );
+    for (job, address) in jobs {
+        write!(
+            config,
+            "  - job_name: {job}\n    static_configs:\n      - targets: ['{address}']\n"
+        )
+        .expect("a string takes all");
+    }
+    config
 }
 
 /// A log, or why there is none.

@@ -18,10 +18,20 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn start(upstream: SocketAddr, accept: &'static str) -> Self {
+        Self::asking(upstream, Some(accept))
+    }
+
+    /// Passes requests on with the `Accept` that they have.
+    pub(crate) fn passing(upstream: SocketAddr) -> Self {
+        Self::asking(upstream, None)
+    }
+
+    fn asking(upstream: SocketAddr, accept: Option<&'static str>) -> Self {
         let content_type = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&content_type);
         let server = Server::start(move |head| {
             let target = head.split(' ').nth(1).unwrap_or("/");
+            let accept = accept.or(http::header(head, "accept")).unwrap_or_default();
             match http::request(upstream, "GET", target, &[("Accept", accept)]) {
                 Ok(response) => {
                     let content_type = response.header("content-type").unwrap_or("").to_owned();

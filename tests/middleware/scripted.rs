@@ -176,14 +176,14 @@ impl Plan {
     }
 
     /// What the future does before it gives the response.
-    pub(crate) fn before<const N: usize>(mut self, steps: [Step; N]) -> Self {
-        self.before = steps.into();
+    pub(crate) fn before(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.before = steps.into_iter().collect();
         self
     }
 
     /// What the body does.
-    pub(crate) fn body<const N: usize>(mut self, steps: [Step; N]) -> Self {
-        self.response.body_mut().script.steps = steps.into();
+    pub(crate) fn body(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.response.body_mut().script.steps = steps.into_iter().collect();
         self
     }
 

@@ -11,6 +11,7 @@ use tower::{Service, layer::util::Identity};
 
 use crate::{
     case::{Case, Use},
+    clock_layer::ClockLayer,
     library::threads_row,
     ours::NAME,
 };
@@ -18,6 +19,7 @@ use crate::{
 /// The router alone, which is taken off the others.
 pub const BARE: &str = "no layer";
 pub const IDLE: &str = "a layer that does nothing";
+pub const CLOCKS: &str = "future and body wrapped, three readings of the clock";
 
 /// What each layer records.
 pub const FAMILIES: &[[&str; 2]] = &[
@@ -34,6 +36,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     add(&mut cases, BARE, Use::Floor, |router| router);
     add(&mut cases, IDLE, Use::Floor, |router| router.layer(Identity::new()));
+    add(&mut cases, CLOCKS, Use::Floor, |router| router.layer(ClockLayer));
     add(&mut cases, NAME, Use::Idiomatic, |router| router.layer(MetricsLayer::new(Metrics::new())));
     #[cfg(feature = "peers")]
     peers(&mut cases);

@@ -22,6 +22,7 @@
 
 mod bench;
 mod case;
+mod clock_layer;
 mod compare;
 mod floor;
 mod instructions;

@@ -11,7 +11,7 @@ use backend_metrics::{
     subsystems::database::{QueryGuard, TransactionGuard},
 };
 use sqlx::{
-    Any, AnyConnection, AnyPool, Connection, Error, Executor, FromRow, SqlSafeStr,
+    Any, AnyConnection, AnyPool, Connection, Error, Executor, FromRow,
     any::{AnyArguments, AnyPoolOptions, AnyRow},
     pool::PoolConnection,
     query::{Query, QueryAs},
@@ -139,12 +139,10 @@ impl Database {
     pub async fn begin(&self, operation: &'static str) -> Result<Transaction, Error> {
         let connection = self.connection().await?;
         let guard = self.metrics.start_database_transaction(operation);
-        // As `Pool::begin_with`, which would hide how long the wait for the connection was.
-        let statement = self.begin.into_sql_str();
-        let inner = sqlx::Transaction::begin(connection, Some(statement))
-            .await
-            .inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
-        Ok(Transaction { inner, guard, metrics: self.metrics })
+        let connection = InTransaction(Some(connection));
+        let mut transaction = Transaction { connection, guard, metrics: self.metrics };
+        transaction.control(self.begin).await?;
+        Ok(transaction)
     }
 
     /// Closes all connections.
@@ -197,9 +195,12 @@ impl Database {
 }
 
 /// A transaction. Dropped without [`commit`](Self::commit) it is rolled back, and recorded so.
+///
+/// Not one of the driver's. On a full disk `SQLite` rolls back by itself; the driver's rollback then fails and leaves
+/// it in the belief that the transaction is open, so that it refuses to begin another on that connection for ever.
 #[derive(Debug)]
 pub struct Transaction {
-    inner: sqlx::Transaction<'static, Any>,
+    connection: InTransaction,
     guard: TransactionGuard,
     metrics: Metrics,
 }
@@ -210,32 +211,63 @@ impl Transaction {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        select(self.metrics, &mut self.inner, query).await
+        select(self.metrics, self.connection.get(), query).await
     }
 
     /// Adds rows; gives how many.
     pub async fn insert(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.inner, QueryType::Insert, statement).await
+        execute(self.metrics, self.connection.get(), QueryType::Insert, statement).await
     }
 
     /// Changes rows; gives how many.
     pub async fn update(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.inner, QueryType::Update, statement).await
+        execute(self.metrics, self.connection.get(), QueryType::Update, statement).await
     }
 
     /// Removes rows; gives how many.
     pub async fn delete(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.inner, QueryType::Delete, statement).await
+        execute(self.metrics, self.connection.get(), QueryType::Delete, statement).await
     }
 
     /// Keeps the changes.
-    pub async fn commit(self) -> Result<(), Error> {
-        self.inner
-            .commit()
-            .await
-            .inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.control("COMMIT").await?;
+        self.connection.end();
         self.guard.commit();
         Ok(())
+    }
+
+    /// Begins or ends it.
+    async fn control(&mut self, statement: &'static str) -> Result<(), Error> {
+        let done = self.connection.get().execute(statement).await;
+        done.inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
+        Ok(())
+    }
+}
+
+/// A connection that is rolled back before it goes back to the pool, unless its transaction has ended.
+#[derive(Debug)]
+struct InTransaction(Option<PoolConnection<Any>>);
+
+impl InTransaction {
+    fn get(&mut self) -> &mut AnyConnection {
+        self.0.as_mut().expect("the transaction has not ended")
+    }
+
+    fn end(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for InTransaction {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.0.take() {
+            tokio::spawn(async move {
+                // An error means that there is nothing to roll back, or that the connection broke: the pool tries
+                // whether it is of use.
+                drop(connection.execute("ROLLBACK").await);
+            });
+        }
     }
 }
 
@@ -304,7 +336,7 @@ fn error_type(error: &Error) -> DatabaseErrorType {
 mod tests {
     use backend_metrics::Metrics;
 
-    use super::Database;
+    use super::{CONNECTIONS, Database};
 
     #[tokio::test]
     async fn a_database_of_another_kind_is_refused_without_its_password() {
@@ -317,6 +349,41 @@ mod tests {
             let error = Database::open(Some(address), Metrics::new()).await.unwrap_err();
             let error = error.to_string();
             assert!(error.contains(says) && !error.contains("secret"), "{address}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_ends_a_transaction_and_lets_the_next_one_begin() {
+        let (database, _temporary) = Database::open(None, Metrics::new()).await.unwrap();
+        database.update(sqlx::query("CREATE TABLE full (row BLOB)")).await.unwrap();
+        for _ in 0..2 * CONNECTIONS {
+            let mut transaction = database.begin("fill").await.unwrap();
+            // Of this connection alone: no more pages than there are.
+            let limit = sqlx::query_as::<_, (i64,)>("PRAGMA max_page_count = 1");
+            transaction.select(limit).await.unwrap();
+            let insert = sqlx::query("INSERT INTO full VALUES (zeroblob(100000))");
+            let error = transaction.insert(insert).await.unwrap_err();
+            assert!(error.to_string().contains("full"), "{error}");
+        }
+        database.begin("commit").await.unwrap().commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_not_committed_is_rolled_back() {
+        let (database, _temporary) = Database::open(None, Metrics::new()).await.unwrap();
+        database.update(sqlx::query("CREATE TABLE kept (row INTEGER)")).await.unwrap();
+        for kept in [false, true] {
+            let mut transaction = database.begin("insert").await.unwrap();
+            transaction.insert(sqlx::query("INSERT INTO kept VALUES (1)")).await.unwrap();
+            if kept {
+                transaction.commit().await.unwrap();
+            } else {
+                drop(transaction);
+            }
+            // It waits for one that is under way.
+            database.begin("wait").await.unwrap().commit().await.unwrap();
+            let rows = sqlx::query_as::<_, (i64,)>("SELECT COUNT(*) FROM kept");
+            assert_eq!(database.select(rows).await.unwrap(), [(i64::from(kept),)]);
         }
     }
 }

@@ -62,6 +62,14 @@ impl Faults {
         }
     }
 
+    /// Ends the trouble if it is made, and makes it if it is not.
+    pub fn switch(&self, faults: &[Fault]) {
+        for fault in faults {
+            let state = if self.is_on(*fault) { OFF } else { ON };
+            self.state(*fault).store(state, Ordering::Relaxed);
+        }
+    }
+
     /// Whether there is to be trouble.
     #[must_use]
     pub fn is_on(&self, fault: Fault) -> bool {
@@ -130,6 +138,16 @@ mod tests {
         assert!(!faults.strikes(Fault::Errors));
         assert!(faults.strikes(Fault::Panics));
         assert!(!faults.strikes(Fault::Panics));
+    }
+
+    #[test]
+    fn faults_that_are_switched_end_and_begin_again() {
+        let faults = Faults::new(&[Fault::Redis, Fault::Errors]);
+        for is_on in [false, true] {
+            faults.switch(&[Fault::Redis]);
+            assert_eq!(faults.is_on(Fault::Redis), is_on);
+            assert!(faults.is_on(Fault::Errors));
+        }
     }
 
     #[tokio::test(start_paused = true)]

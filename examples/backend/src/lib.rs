@@ -41,7 +41,7 @@ use self::{
     cache::Cache,
     config::Config,
     database::{Database, Temporary},
-    faults::Faults,
+    faults::{Fault, Faults},
     indicators::Indicators,
     market::Market,
     orders::Orders,
@@ -91,6 +91,7 @@ pub struct Backend {
     traffic: Option<JoinHandle<Tally>>,
     traffic_stop: CancellationToken,
     temporary: Option<Temporary>,
+    faults: Vec<Fault>,
 }
 
 impl Backend {
@@ -140,12 +141,12 @@ impl Backend {
         let until_stopped = |task: futures_util::future::BoxFuture<'static, ()>| {
             background.spawn(stop.clone().run_until_cancelled_owned(task));
         };
-        let mut ticks = app.market.ticks();
+        let (mut ticks, made) = (app.market.ticks(), config.faults.clone());
         until_stopped(Box::pin(database.trouble(faults.clone())));
         until_stopped(Box::pin(async move {
             // Trouble finds a day that has begun: without a market nobody trades, and little of it would show.
             drop(ticks.recv().await);
-            faults.turn_on(&config.faults);
+            faults.turn_on(&made);
         }));
         until_stopped(Box::pin(cache.watch()));
         until_stopped(Box::pin(ticker::feed::run(app.clone())));
@@ -171,6 +172,7 @@ impl Backend {
             traffic,
             traffic_stop,
             temporary,
+            faults: config.faults,
         })
     }
 
@@ -184,6 +186,11 @@ impl Backend {
     #[must_use]
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// Ends the trouble that is made, or makes it again.
+    pub fn switch_faults(&self) {
+        self.app.faults.switch(&self.faults);
     }
 
     /// Ends the traffic, after the answers under way; gives what its clients saw.

@@ -28,12 +28,16 @@ async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     // At once, so that a signal while starting is not lost.
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut trouble = signal(SignalKind::user_defined1())?;
     let metrics = telemetry::metrics()?;
     telemetry::start_log(metrics)?;
     let backend = Backend::start(config, metrics).await?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = trouble.recv() => backend.switch_faults(),
+        }
     }
     backend.stop().await;
     Ok(())

@@ -56,7 +56,7 @@ pub async fn upload(mut call: Call) -> Result<Reply, Problem> {
         read::read(file_type, &file, metrics)
     })
     .await
-    .unwrap_or_else(|_| Err(read::StatementError::Format("it broke the reader".to_owned())));
+    .map_err(|error| Problem::Internal(error.into()))?;
     upload.finish(&read, read::StatementError::error_type);
     let rows = read.map_err(|error| Problem::Refused(error.to_string()))?;
 

@@ -1,6 +1,9 @@
 //! Reads the transactions of a statement out of a file that anyone may have made.
 
-use std::io::{Cursor, Read};
+use std::{
+    io::{Cursor, Read},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use backend_metrics::{
     Metrics,
@@ -62,8 +65,17 @@ impl StatementError {
     }
 }
 
-/// Reads a file.
+/// Reads a file. One that makes a parser panic is no statement.
 pub(super) fn read(
+    file_type: StatementFileType,
+    file: &[u8],
+    metrics: Metrics,
+) -> Result<Vec<Transaction>, StatementError> {
+    catch_unwind(AssertUnwindSafe(|| read_table(file_type, file, metrics)))
+        .unwrap_or_else(|_| Err(StatementError::Format("it broke the reader".to_owned())))
+}
+
+fn read_table(
     file_type: StatementFileType,
     file: &[u8],
     metrics: Metrics,
@@ -421,7 +433,35 @@ mod tests {
         assert!(is_format(xlsx(sample_csv(3).as_bytes())));
         let file = sample_xlsx(3).unwrap();
         assert!(is_format(xlsx(&file[..file.len() / 2])));
-        assert!(is_format(xlsx(&packed("xl/workbook.xml", b"<workbook"))));
+        assert!(is_format(xlsx(&packed(&[("xl/workbook.xml", b"<workbook")]))));
+    }
+
+    /// Found by `fuzz/fuzz_targets/xlsx.rs`: the parser multiplies without looking.
+    #[test]
+    fn a_file_that_breaks_the_parser_is_an_error() {
+        const RELATIONS: &str =
+            "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+        let relation = |to: &str, kind: &str| {
+            format!(
+                "<Relationships><Relationship Id='r' Type='{RELATIONS}/{kind}' Target='{to}'/></Relationships>"
+            )
+        };
+        let file = packed(&[
+            ("_rels/.rels", relation("xl/workbook.xml", "officeDocument").as_bytes()),
+            ("xl/_rels/workbook.xml.rels", relation("worksheets/a.xml", "worksheet").as_bytes()),
+            (
+                "xl/workbook.xml",
+                b"<workbook><sheets><sheet name='a' sheetId='1' r:id='r'/></sheets></workbook>",
+            ),
+            (
+                "xl/worksheets/a.xml",
+                b"<worksheet><sheetData><row r='1'><c r='A99999999999'><v>1</v></c></row></sheetData></worksheet>",
+            ),
+        ]);
+        let error = xlsx(&file).unwrap_err();
+        if cfg!(debug_assertions) {
+            assert_eq!(error.to_string(), "not a statement: it broke the reader");
+        }
     }
 
     #[test]
@@ -433,11 +473,11 @@ mod tests {
 
     #[test]
     fn a_file_that_would_take_all_memory_is_refused() {
-        let bomb = packed("xl/anything.xml", &vec![0; 30 * 1024 * 1024]);
+        let bomb = packed(&[("xl/anything.xml", &vec![0; 30 * 1024 * 1024])]);
         assert!(bomb.len() < 100_000);
         assert_eq!(xlsx(&bomb).unwrap_err().to_string(), "not a statement: it unpacks to too much");
 
-        let liar = packed("xl/SharedStrings.xml", b"<sst uniqueCount = '99999999999'></sst>");
+        let liar = packed(&[("xl/SharedStrings.xml", b"<sst uniqueCount = '99999999999'></sst>")]);
         let error = xlsx(&liar).unwrap_err();
         assert_eq!(error.to_string(), "not a statement: it has too many strings");
 
@@ -449,11 +489,13 @@ mod tests {
         assert_eq!(error, Ok(Vec::new()), "a column that nobody looks at");
     }
 
-    /// An archive of one part.
-    fn packed(name: &str, part: &[u8]) -> Vec<u8> {
+    /// An archive of parts.
+    fn packed(parts: &[(&str, &[u8])]) -> Vec<u8> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-        archive.start_file(name, SimpleFileOptions::default()).unwrap();
-        archive.write_all(part).unwrap();
+        for (name, part) in parts {
+            archive.start_file(*name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(part).unwrap();
+        }
         archive.finish().unwrap().into_inner()
     }
 }

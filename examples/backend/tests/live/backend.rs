@@ -31,13 +31,18 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 }
 
 impl Backend {
-    /// Starts a backend and waits until it listens.
+    /// Starts a backend on a free port and waits until it listens.
     #[track_caller]
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::run(command(&["--listen", "127.0.0.1:0"]).args(arguments))
+    }
+
+    /// Starts a backend by this command and waits until it listens.
+    #[track_caller]
+    pub(crate) fn run(command: &mut Command) -> Self {
         let directory = TempDir::new();
         let log = File::create(directory.join("log")).expect("the directory can be written to");
-        let mut process =
-            Process::spawn(command(&["--listen", "127.0.0.1:0"]).args(arguments).stdout(log));
+        let mut process = Process::spawn(command.stdout(log));
         let address = eventually(DEADLINE, || {
             if let Some(status) = process.ended() {
                 panic!("the backend ended with {status}");
@@ -49,6 +54,17 @@ impl Backend {
                 .ok_or(format!("{log:?}"))
         });
         Self { address, process, directory }
+    }
+
+    /// Sends it a signal, by its name.
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// What it logged, line by line.
@@ -80,6 +96,12 @@ impl Backend {
     #[track_caller]
     pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, Vec<Value>) {
         self.process.signal(signal);
+        self.end()
+    }
+
+    /// Waits for its end; gives how it ended.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> (ExitStatus, Vec<Value>) {
         let status = eventually(DEADLINE, || self.process.ended().ok_or("it runs on".to_owned()));
         (status, self.log())
     }

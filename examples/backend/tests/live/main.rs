@@ -4,6 +4,7 @@
 //! for where one is missing, they fail.
 
 mod agreement;
+#[allow(dead_code, reason = "shared with the tests under faults")]
 mod backend;
 #[path = "../../../../tests/common/expressions.rs"]
 mod expressions;
@@ -19,12 +20,15 @@ mod process;
 #[path = "../../../../tests/live/prometheus.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod prometheus;
+#[allow(dead_code, reason = "shared with the tests under faults")]
 mod redis;
 mod scale_out;
 mod script;
 mod start;
 #[path = "../../../../tests/live/tempdir.rs"]
 mod tempdir;
+#[path = "../../../../tests/live/victoria.rs"]
+#[allow(dead_code, reason = "shared with the tests of the library")]
 mod victoria;
 #[path = "../../../../tests/live/wait.rs"]
 mod wait;

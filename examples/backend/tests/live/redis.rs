@@ -61,6 +61,12 @@ impl Redis {
         line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
     }
 
+    /// How many clients are connected, apart from the one that asks.
+    pub(crate) fn clients(&self) -> u32 {
+        let clients = self.command(&["CLIENT", "LIST"]).lines().count();
+        u32::try_from(clients).expect("they are few") - 1
+    }
+
     fn command(&self, command: &[&str]) -> String {
         let output =
             Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(command).output();

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     http,
     process::Process,
+    prometheus::scrape_config,
     tempdir::TempDir,
     wait::{DEADLINE, eventually},
 };
@@ -33,6 +34,17 @@ impl Victoria {
         let data = format!("-storageDataPath={}", directory.join("data").display());
         // A query is about its own time, not about half a minute before it.
         Self::run("victoria-metrics", directory, &[&data, "-search.latencyOffset=0s"])
+    }
+
+    /// Starts one that scrapes `/metrics` of each job five times a second.
+    #[track_caller]
+    pub(crate) fn scraping(jobs: &[(&str, SocketAddr)]) -> Self {
+        let directory = TempDir::new();
+        let config = directory.join("prometheus.yml");
+        fs::write(&config, scrape_config(jobs)).expect("the directory can be written to");
+        let data = format!("-storageDataPath={}", directory.join("data").display());
+        let config = format!("-promscrape.config={}", config.display());
+        Self::run("victoria-metrics", directory, &[&data, &config, "-search.latencyOffset=0s"])
     }
 
     /// Starts a vmalert that evaluates the files of rules on a `VictoriaMetrics`, and writes to it what they record.

@@ -1,0 +1,45 @@
+//! The disk is full.
+
+use std::process::Command;
+
+use crate::{
+    backend, burn,
+    incident::{Database, Incident},
+};
+
+#[test]
+#[ignore = "needs Redis, Prometheus and Alertmanager: run scripts/test"]
+fn a_full_disk_is_told_of_until_there_is_room() {
+    // With the signal ignored, a write past the limit of file sizes fails, as one to a full disk does. Anyone may
+    // set that limit, and for a process that runs.
+    let mut program = Command::new("env");
+    let backend = backend::command(&[]);
+    program.arg("--ignore-signal=XFSZ").arg(backend.get_program());
+    for (name, value) in backend.get_envs() {
+        match value {
+            Some(value) => program.env(name, value),
+            None => program.env_remove(name),
+        };
+    }
+    let critical = ["API_SLA_Breach_Availability", "HighAPIErrorRate", burn!("api-availability")];
+    let mut incident = Incident::prepare("disk full", Database::sqlite(), program, &[]);
+    incident.begin();
+    limit(&incident, "0");
+    incident.fires("pager", "HighAPIErrorRate");
+    incident.all_fire(&critical);
+    limit(&incident, "unlimited");
+    incident.resolves("pager", "HighAPIErrorRate");
+    incident.is_over(&critical);
+    incident.nothing_has_drifted();
+}
+
+/// Says how large the backend's files may become.
+#[track_caller]
+fn limit(incident: &Incident, bytes: &str) {
+    let status = Command::new("prlimit")
+        .args(["--pid", &incident.backend.id().to_string()])
+        // The soft limit alone: a hard one could not be undone.
+        .arg(format!("--fsize={bytes}:"))
+        .status();
+    assert!(status.expect("`prlimit` starts").success());
+}

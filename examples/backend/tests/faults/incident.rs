@@ -1,0 +1,363 @@
+//! What surrounds the backend: servers, clients, and those who watch.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    alertmanager::{Alertmanager, with_webhooks},
+    backend::{self, Backend},
+    expressions,
+    faster::faster,
+    load::Load,
+    postgres::Postgres,
+    prometheus::{Prometheus, Sample},
+    redis::Redis,
+    tempdir::TempDir,
+    wait::{DEADLINE, eventually},
+    webhook::Webhook,
+};
+
+/// What every duration of the rules and routes is divided by.
+pub(crate) const TIMES: u64 = 20;
+
+/// How long anything of an incident may take. The longest is the page about an error budget: it looks back on 30
+/// minutes.
+const INCIDENT: Duration = Duration::from_mins(4);
+
+/// A page about an error budget, by its objective.
+#[macro_export]
+macro_rules! burn {
+    ($slo:literal) => {
+        concat!("SLOErrorBudgetBurn ", $slo)
+    };
+}
+
+/// A backend, what it needs, and who watches it.
+pub(crate) struct Incident {
+    name: &'static str,
+    pub(crate) backend: Backend,
+    pub(crate) prometheus: Prometheus,
+    pub(crate) redis: Redis,
+    pub(crate) database: Database,
+    pub(crate) load: Option<Load>,
+    /// From when on alerts count. Before, the rules saw no target at first, which is an alert with them sped up,
+    /// and then a few answers of a backend that starts.
+    began: Instant,
+    webhook: Webhook,
+    _alertmanager: Alertmanager,
+    _directory: TempDir,
+}
+
+/// Where the backend keeps its rows.
+pub(crate) enum Database {
+    Postgres(Postgres),
+    Sqlite(TempDir),
+}
+
+impl Database {
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(Postgres::start())
+    }
+
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(TempDir::new())
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Postgres(postgres) => postgres.url(),
+            Self::Sqlite(directory) => directory.join("backend.sqlite").display().to_string(),
+        }
+    }
+}
+
+impl Incident {
+    /// Starts everything but the clients. `program` runs the backend, which is given these arguments.
+    #[track_caller]
+    pub(crate) fn prepare(
+        name: &'static str,
+        database: Database,
+        program: Command,
+        arguments: &[&str],
+    ) -> Self {
+        let redis = Redis::start();
+        let mut program = program;
+        program.args(["--listen", "127.0.0.1:0", "--traffic", "0"]);
+        program.args(["--database", &database.url(), "--redis", &redis.url()]).args(arguments);
+        let backend = Backend::run(&mut program);
+        let webhook = Webhook::start();
+        let config = repository().join("monitoring/alertmanager/alertmanager.yml");
+        let config = fs::read_to_string(config).expect("it can be read");
+        let alertmanager =
+            Alertmanager::start(&with_webhooks(&faster(&config, TIMES), webhook.address()));
+        let directory = TempDir::new();
+        let config = json!({
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "rule_files": rules(&directory),
+            "alerting": {"alertmanagers": [
+                {"static_configs": [{"targets": [alertmanager.address().to_string()]}]},
+            ]},
+            "scrape_configs": [{
+                "job_name": "backend",
+                "static_configs": [{"targets": [backend.address.to_string()]}],
+            }],
+        });
+        let prometheus = Prometheus::start(&config.to_string());
+        prometheus.wait_until_up();
+        // Orders need a price.
+        eventually(DEADLINE, || match prometheus.value("ticker_service_ticks_received_total")? {
+            ticks if ticks > 100.0 => Ok(()),
+            ticks => Err(format!("{ticks} ticks")),
+        });
+        Self {
+            name,
+            backend,
+            prometheus,
+            redis,
+            database,
+            load: None,
+            began: Instant::now(),
+            webhook,
+            _alertmanager: alertmanager,
+            _directory: directory,
+        }
+    }
+
+    /// As [`prepare`](Self::prepare) with a `PostgreSQL`, and with clients that find a healthy backend for a
+    /// while.
+    #[track_caller]
+    pub(crate) fn healthy(name: &'static str) -> Self {
+        let mut this = Self::prepare(name, Database::postgres(), backend::command(&[]), &[]);
+        this.begin();
+        this
+    }
+
+    /// Starts the clients, and waits until the rules have seen a while of their answers and find no fault.
+    #[track_caller]
+    pub(crate) fn begin(&mut self) {
+        self.start_load();
+        eventually(DEADLINE, || match self.prometheus.value("sum(http_requests_total)")? {
+            enough if enough > 300.0 => Ok(()),
+            few => Err(format!("{few} answers")),
+        });
+        self.prometheus.wait_for(r#"count(ALERTS{alertstate="firing"}) or vector(0)"#, 0.0);
+        self.began = Instant::now();
+    }
+
+    /// The `PostgreSQL` of the backend.
+    #[track_caller]
+    pub(crate) fn postgres(&mut self) -> &mut Postgres {
+        match &mut self.database {
+            Database::Postgres(postgres) => postgres,
+            Database::Sqlite(_) => panic!("it has a SQLite"),
+        }
+    }
+
+    /// Starts the backend anew, where it was.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        let listen = self.backend.address.to_string();
+        let (database, redis) = (self.database.url(), self.redis.url());
+        let arguments = ["--traffic", "0", "--database", &database, "--redis", &redis];
+        self.backend = Backend::run(backend::command(&["--listen", &listen]).args(arguments));
+    }
+
+    /// Starts the clients.
+    #[track_caller]
+    pub(crate) fn start_load(&mut self) {
+        let token = self.backend.log_in("A-01");
+        self.load = Some(Load::start(self.backend.address, &token));
+    }
+
+    /// Waits until the receiver is told of an alert.
+    #[track_caller]
+    pub(crate) fn fires(&self, receiver: &str, alert: &str) {
+        self.is_told(receiver, alert, "firing");
+    }
+
+    /// Waits until the receiver is told that an alert is over.
+    #[track_caller]
+    pub(crate) fn resolves(&self, receiver: &str, alert: &str) {
+        self.is_told(receiver, alert, "resolved");
+    }
+
+    #[track_caller]
+    fn is_told(&self, receiver: &str, alert: &str, status: &str) {
+        eventually(INCIDENT, || {
+            let last = self.told(receiver);
+            match last.get(alert) {
+                Some(found) if found == status => Ok(()),
+                _ => Err(format!("{alert} is not {status}: {last:?}")),
+            }
+        });
+    }
+
+    /// Waits until someone is told of every one of these alerts: a fault that ends then has had its consequences.
+    #[track_caller]
+    pub(crate) fn all_fire(&self, alerts: &[&str]) {
+        eventually(INCIDENT, || {
+            let (pages, chat) = (self.told("pager"), self.told("chat"));
+            let is_silent =
+                |alert: &&&str| !pages.contains_key(**alert) && !chat.contains_key(**alert);
+            match alerts.iter().find(is_silent) {
+                None => Ok(()),
+                Some(silent) => Err(format!("nobody is told of {silent}: {pages:?}, {chat:?}")),
+            }
+        });
+    }
+
+    /// Waits until nothing pages any more, and sees that nothing critical has fired but this.
+    #[track_caller]
+    pub(crate) fn is_over(&self, critical: &[&str]) {
+        eventually(INCIDENT, || {
+            let pages = self.told("pager");
+            if pages.values().all(|status| status == "resolved") {
+                Ok(())
+            } else {
+                Err(format!("{pages:?}"))
+            }
+        });
+        let fired = self.fired(r#"severity="critical""#);
+        let expected: BTreeSet<String> = critical.iter().copied().map(str::to_owned).collect();
+        println!("{}: {fired:?}, and {:?}", self.name, self.fired(r#"severity!="critical""#));
+        assert_eq!(fired, expected);
+    }
+
+    /// What a receiver was told last of each alert.
+    fn told(&self, receiver: &str) -> BTreeMap<String, String> {
+        let alerts = self.webhook.alerts(&format!("/{receiver}")).into_iter();
+        alerts.map(|alert| (name(&alert["labels"]), text(&alert["status"]))).collect()
+    }
+
+    /// The alerts that have fired so far.
+    fn fired(&self, matcher: &str) -> BTreeSet<String> {
+        let window = self.began.elapsed().as_secs().max(1);
+        let promql =
+            format!(r#"count_over_time(ALERTS{{alertstate="firing",{matcher}}}[{window}s])"#);
+        let fired = self.prometheus.query(&promql).into_iter();
+        fired.map(|Sample { labels, .. }| name(&json!(labels))).collect()
+    }
+
+    /// Stops the clients, and compares what they and the servers say with what Prometheus says.
+    #[track_caller]
+    pub(crate) fn nothing_has_drifted(&mut self) {
+        let tally = self.load.take().expect("there are clients").stop();
+        assert_eq!(tally.unanswered, [""; 0]);
+        let of_clients =
+            |endpoint: &str| tally.answers.keys().any(|(_, known, _)| known == endpoint);
+        let counted = || -> BTreeMap<_, _> {
+            let requests = self.prometheus.query("http_requests_total > 0").into_iter();
+            let requests = requests.map(|Sample { labels, value }| {
+                let label = |name: &str| labels[name].clone();
+                ((label("method"), label("endpoint"), label("status")), value)
+            });
+            requests.filter(|((_, endpoint, _), _)| of_clients(endpoint)).collect()
+        };
+        #[expect(clippy::cast_precision_loss, reason = "they are few")]
+        let seen: BTreeMap<_, _> =
+            tally.answers.iter().map(|(key, count)| (key.clone(), *count as f64)).collect();
+        eventually(DEADLINE, || {
+            self.prometheus.settle();
+            let counted = counted();
+            if counted == seen { Ok(()) } else { Err(format!("{counted:?}, clients saw {seen:?}")) }
+        });
+        for (promql, truth) in self.levels() {
+            eventually(DEADLINE, || {
+                // Workers go on, so a level is read between two looks at the truth.
+                let before = truth();
+                let value = self.prometheus.value(&promql)?;
+                if value.total_cmp(&before).is_eq() && truth().total_cmp(&before).is_eq() {
+                    Ok(())
+                } else {
+                    Err(format!("{}: {promql} is {value}, not {before}", self.name))
+                }
+            });
+        }
+        assert_eq!(self.prometheus.warnings(), [""; 0]);
+    }
+
+    /// Gauges at rest, and who knows better what they should be.
+    fn levels(&self) -> Vec<(String, Box<dyn Fn() -> f64 + '_>)> {
+        let mut levels: Vec<(String, Box<dyn Fn() -> f64>)> = Vec::new();
+        for at_zero in [
+            "http_active_requests",
+            "database_pool_pending_acquires",
+            r#"database_pool_connections{state="active"}"#,
+            r#"redis_pool_connections{state="active"}"#,
+            "websocket_connections_active",
+            "websocket_subscriptions_active",
+            "websocket_send_queue_depth",
+            "worker_queue_depth",
+            "worker_tasks_active",
+            "ticker_service_circuit_breaker_state",
+            "rate_limit_current_usage",
+        ] {
+            levels.push((format!("sum({at_zero}) or vector(0)"), Box::new(|| 0.0)));
+        }
+        // The stream of ticks.
+        levels.push((
+            r#"http_client_active_requests{upstream="ticker"}"#.to_owned(),
+            Box::new(|| 1.0),
+        ));
+        levels.push(("active_sessions".to_owned(), Box::new(|| 1.0)));
+        let instruments = || self.prometheus.value("fo_instruments_cached").unwrap_or(f64::NAN);
+        levels.push(("ticker_service_subscriptions_active".to_owned(), Box::new(instruments)));
+        let redis = || f64::from(self.redis.clients());
+        levels.push((r#"redis_pool_connections{state="idle"}"#.to_owned(), Box::new(redis)));
+        let files = || {
+            let files = fs::read_dir(format!("/proc/{}/fd", self.backend.id()));
+            f64::from(u32::try_from(files.expect("it runs").count()).expect("they are few"))
+        };
+        levels.push(("process_open_fds".to_owned(), Box::new(files)));
+        if let Database::Postgres(postgres) = &self.database {
+            let count = |sql: String| move || postgres.query(&sql).parse().expect("it is a number");
+            let connections = "SELECT COUNT(*) FROM pg_stat_activity \
+                WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+            // Of its own: those of a backend that was stopped nobody matches, and they expire.
+            let started = self.prometheus.value("process_start_time_seconds").unwrap_or(f64::NAN);
+            let open = format!(
+                "SELECT COUNT(*) FROM orders WHERE state IN ('open', 'partially_filled') AND placed_at >= {started} * 1000"
+            );
+            levels.push((
+                r#"database_pool_connections{state="idle"}"#.to_owned(),
+                Box::new(count(connections.to_owned())),
+            ));
+            levels.push(("sum(orders_open)".to_owned(), Box::new(count(open))));
+        }
+        levels
+    }
+}
+
+/// The shipped rules, sped up; gives their files.
+fn rules(directory: &TempDir) -> Vec<String> {
+    let files = expressions::files(&repository().join("alerts"), "yml");
+    let files = files.iter().map(|path| {
+        let copy = directory.join(path.file_name().expect("it is a file"));
+        let rules = fs::read_to_string(path).expect("it can be read");
+        fs::write(&copy, faster(&rules, TIMES)).expect("the directory can be written to");
+        copy.display().to_string()
+    });
+    files.collect()
+}
+
+/// The name of an alert; those of one name are told apart by their objective.
+fn name(labels: &Value) -> String {
+    let slo =
+        if labels["alertname"] == "SLOErrorBudgetBurn" { &labels["slo"] } else { &Value::Null };
+    [text(&labels["alertname"]), text(slo)].join(" ").trim_end().to_owned()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn repository() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}

@@ -1,0 +1,94 @@
+//! Clients that ask and count what they get.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::http;
+
+/// How many ask at once.
+const CLIENTS: usize = 8;
+/// How long each waits before it asks again.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Requests in turn: method, endpoint, path, body. One in six writes and asks the ticker service, one more reads from
+/// the database, the others are answered from memory.
+///
+/// So what fails or is slow is a third of the answers at most, and the objectives that allow the most are met.
+const REQUESTS: [(&str, &str, &str, &str); 6] = [
+    ("POST", "/orders", "/orders", ORDER),
+    ("GET", MONEYNESS, "/fo/NIFTY/moneyness", ""),
+    ("GET", MONEYNESS, "/fo/BANKNIFTY/moneyness", ""),
+    ("GET", "/orders", "/orders", ""),
+    ("GET", MONEYNESS, "/fo/NIFTY/moneyness", ""),
+    ("GET", MONEYNESS, "/fo/BANKNIFTY/moneyness", ""),
+];
+const ORDER: &str = r#"{"instrument":"RELIANCE","order_type":"market","side":"buy","quantity":1}"#;
+const MONEYNESS: &str = "/fo/{underlying}/moneyness";
+
+/// What the clients saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Answers by method, endpoint and status.
+    pub(crate) answers: BTreeMap<(String, String, String), u64>,
+    /// Requests without an answer, or with half of one.
+    pub(crate) unanswered: Vec<String>,
+}
+
+/// Clients at work, until they are stopped.
+pub(crate) struct Load {
+    clients: Vec<JoinHandle<Tally>>,
+    // Dropped, it ends them.
+    stop: Vec<Sender<()>>,
+}
+
+impl Load {
+    /// Starts clients that call with this token.
+    pub(crate) fn start(backend: SocketAddr, token: &str) -> Self {
+        let client = |number: usize| {
+            let (stop, stopped) = mpsc::channel::<()>();
+            let authorization = format!("Bearer {token}");
+            let client = thread::spawn(move || {
+                let mut tally = Tally::default();
+                let mut requests = REQUESTS.iter().cycle().skip(number);
+                while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+                    let (method, endpoint, path, body) = *requests.next().expect("it is a cycle");
+                    let length = body.len().to_string();
+                    let headers =
+                        [("Content-Length", length.as_str()), ("Authorization", &authorization)];
+                    match http::send(backend, method, path, &headers, body) {
+                        Ok(answer) => {
+                            let status = answer.status.to_string();
+                            let key = (method.to_owned(), endpoint.to_owned(), status);
+                            *tally.answers.entry(key).or_default() += 1;
+                        }
+                        Err(error) => tally.unanswered.push(format!("{method} {path}: {error}")),
+                    }
+                }
+                tally
+            });
+            (client, stop)
+        };
+        let (clients, stop) = (0..CLIENTS).map(client).unzip();
+        Self { clients, stop }
+    }
+
+    /// Stops the clients after the answers that they wait for; gives what all of them saw.
+    #[track_caller]
+    pub(crate) fn stop(self) -> Tally {
+        drop(self.stop);
+        let mut sum = Tally::default();
+        for client in self.clients {
+            let tally = client.join().expect("a client does not panic");
+            for (key, count) in tally.answers {
+                *sum.answers.entry(key).or_default() += count;
+            }
+            sum.unanswered.extend(tally.unanswered);
+        }
+        sum
+    }
+}
