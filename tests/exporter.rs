@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use backend_metrics::{
@@ -248,6 +248,19 @@ async fn a_dropped_future_leaves_the_next_alone() {
     for _ in 0..100 {
         drop(exporter.respond(&request(Method::GET, &[])));
         assert_eq!(get(&exporter, &[]).await.0, StatusCode::OK);
+    }
+}
+
+/// So a client that takes its answer slowly holds that one, and one that hangs up holds none.
+#[tokio::test]
+async fn an_answer_is_held_by_its_responses_alone() {
+    let exporter = Exporter::new(metrics().0);
+    let (_, _, body) = get(&exporter, &[]).await;
+    // The thread that encoded it may not have ended.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !body.is_unique() {
+        assert!(Instant::now() < deadline, "somebody holds it");
+        tokio::task::yield_now().await;
     }
 }
 
