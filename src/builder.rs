@@ -1,5 +1,7 @@
 //! How an instance is made.
 
+mod accounts;
+
 use std::{
     any::TypeId,
     collections::HashMap,
@@ -10,6 +12,7 @@ use std::{
 
 use prometheus_client::{collector::Collector, registry::Registry};
 
+use self::accounts::AccountIds;
 use crate::{
     clock::Clock,
     collect::reading::Reading,
@@ -17,7 +20,7 @@ use crate::{
     family::OpenLabels,
     instance::{Foreign, Instance, Metrics, Mounted},
     model::is_label_name,
-    registry::{Accounts, Clash, Now, Registrar, Subsystem},
+    registry::{Clash, Now, Registrar, Subsystem},
     subsystems::Subsystems,
 };
 
@@ -71,16 +74,6 @@ struct DomainCap {
     id: TypeId,
     domain: &'static str,
     cap: usize,
-}
-
-/// What becomes of account ids.
-#[derive(Clone, Debug, Default)]
-enum AccountIds {
-    #[default]
-    Shown,
-    #[cfg(feature = "hmac")]
-    Hashed(crate::keyed::Key),
-    Summed,
 }
 
 #[derive(Clone, Copy)]
@@ -161,7 +154,7 @@ pub enum BuildError {
         /// The type of the domain; none for the cap of all domains.
         domain: Option<&'static str>,
     },
-    /// The key for the hash of account ids is shorter than 32 bytes: with fewer, ids could be found by trying keys.
+    /// The key for the hash of account ids is shorter than 32 bytes.
     AccountKey {
         /// The length of the key as given.
         bytes: usize,
@@ -274,52 +267,6 @@ impl Builder {
         self
     }
 
-    /// Shows no account: where a family has the label `account_id`, one series with the value `all` stands for all
-    /// accounts, and is their sum. It does so in families of mounted subsystems too, and takes the place of
-    /// [`hash_account_ids`](Self::hash_account_ids).
-    ///
-    /// The ids stay in the memory of the process. Accounts past the cap count as one, the one that was set last.
-    ///
-    /// ```
-    /// let metrics = backend_metrics::Metrics::builder().without_account_ids().build()?;
-    /// metrics.update_strategy_account("ACC-7", 1, 4, -1_250.75);
-    /// metrics.update_strategy_account("ACC-8", 2, 6, 1_000.25);
-    /// assert_eq!(metrics.value(r#"strategy_pnl_total{account_id="all"}"#), Some(-250.5));
-    /// # Ok::<(), backend_metrics::BuildError>(())
-    /// ```
-    pub fn without_account_ids(mut self) -> Self {
-        self.accounts = AccountIds::Summed;
-        self
-    }
-
-    /// Shows a keyed hash in place of each account id, in every family with the label `account_id`, those of
-    /// mounted subsystems too. It takes the place of [`without_account_ids`](Self::without_account_ids).
-    ///
-    /// It is the first half of the HMAC-SHA256 of the id, in 32 hexadecimal digits. Who has the key can tell which
-    /// account a series is of, from a shell or in PostgreSQL; nobody else can, even with a list of all ids:
-    ///
-    /// ```text
-    /// printf %s ACC-7 | openssl dgst -sha256 -hmac "$KEY" -r | cut -c 1-32
-    /// SELECT left(encode(hmac(id, :key, 'sha256'), 'hex'), 32), id FROM accounts;
-    /// ```
-    ///
-    /// The replicas of a service need the same key, as the numbers of an account are the same in all of them.
-    /// Another key makes other series. The ids stay in the memory of the process, and an id is hashed when it is
-    /// used for the first time.
-    ///
-    /// ```
-    /// let key = "a secret of thirty-two bytes or more, out of a file";
-    /// let metrics = backend_metrics::Metrics::builder().hash_account_ids(key).build()?;
-    /// metrics.update_strategy_account("ACC-7", 1, 4, -1_250.75);
-    /// assert!(!metrics.to_text().contains("ACC-7"));
-    /// # Ok::<(), backend_metrics::BuildError>(())
-    /// ```
-    #[cfg(feature = "hmac")]
-    pub fn hash_account_ids(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.accounts = AccountIds::Hashed(crate::keyed::Key::new(key.into()));
-        self
-    }
-
     /// How far the trading day is ahead of UTC, in minutes; the `..._today` gauges start again at its
     /// midnight. Default: 330, India Standard Time.
     pub fn utc_offset_minutes(mut self, minutes: i32) -> Self {
@@ -422,13 +369,7 @@ impl Builder {
     fn make(self, is_on: impl Fn(&str) -> bool) -> Result<Metrics, BuildError> {
         // The last of several caps of a domain is the one that counts.
         let caps: HashMap<_, _> = self.caps.iter().map(|cap| (cap.id, cap.cap)).collect();
-        let accounts = match self.accounts {
-            AccountIds::Shown => Accounts::Plain,
-            #[cfg(feature = "hmac")]
-            AccountIds::Hashed(key) => Accounts::Replaced(Arc::new(move |id| key.hash(id))),
-            AccountIds::Summed => Accounts::Summed,
-        };
-        let mut registrar = Registrar::new(self.default_cap, caps, accounts);
+        let mut registrar = Registrar::new(self.default_cap, caps, self.accounts.into());
         let subsystems = Subsystems::register(&mut registrar, |name| {
             is_on(name) && !self.off.iter().any(|off| off == name)
         });
@@ -509,12 +450,7 @@ impl Builder {
                 return Err(BuildError::Cap { cap, domain });
             }
         }
-        #[cfg(feature = "hmac")]
-        if let AccountIds::Hashed(key) = &self.accounts
-            && key.bytes() < 32
-        {
-            return Err(BuildError::AccountKey { bytes: key.bytes() });
-        }
+        self.accounts.check()?;
         if self.utc_offset.abs() >= 24 * 60 * 60 {
             return Err(BuildError::UtcOffset { seconds: self.utc_offset });
         }

@@ -2,7 +2,7 @@
 //! crate exposes, and each can be broken.
 //!
 //! Most rules are those of the reader in `../common/exposition.rs`, which the other tests rely on: it refuses
-//! what breaks one, here for the reason that is named. The rest are checked in this file. What the
+//! what breaks one, here for the reason that is named. The rest are checked by `found.rs`. What the
 //! specification says of the transport (the content type, the negotiation) is in `exporter.rs`.
 
 #[path = "../common/mod.rs"]
@@ -105,10 +105,7 @@ fn every_rule_can_be_broken() {
                 }
                 let mut text = broken.text();
                 if format == Format::OpenMetrics && text.ends_with('\n') {
-                    text.push_str(
-                        "# EOF
-",
-                    );
+                    text.push_str("# EOF\n");
                 }
                 match (kept, parse(&text, format)) {
                     (Read(reason), Err(refused)) => {

@@ -16,6 +16,7 @@
 //! | totals over midnight | `collect/daily.rs` | `collected` |
 //! | what a session holds | `subsystems/websocket.rs` | `collected` |
 //! | figures that are read, then set | `subsystems/process.rs` | `collected` |
+//! | what is read by one thread at a time | `collect/reading.rs` | `collected` |
 //! | requests to the thread that encodes, and back | `exporter/scrape.rs` | `exporter` |
 //!
 //! Not modelled, as there is one word that is stored or exchanged, or all of it is under one lock: gauges that are set,
@@ -62,6 +63,7 @@
 //! | a day that lies ahead is begun again | an amount is lost |
 //! | the depth of a session's queue is loaded and stored | the gauge does not come back to 0 |
 //! | figures are read and set without the lock | the second scrape shows the first's |
+//! | a reading begins by load and store, or ends by a relaxed store | two read at once |
 //! | the thread that encodes says that it ends under a lock of its own | a request has no answer |
 //! | it encodes before it takes the requests | an answer is older than its request |
 //! | a request looks for its answer and leaves its waker under two locks | it waits for ever |
