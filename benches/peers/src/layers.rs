@@ -11,10 +11,12 @@ use tower::{Service, layer::util::Identity};
 
 use crate::{
     case::{Case, Use},
-    clock_layer::ClockLayer,
     library::threads_row,
     ours::NAME,
 };
+
+#[path = "../../floor/mod.rs"]
+mod floor;
 
 /// The router alone, which is taken off the others.
 pub const BARE: &str = "no layer";
@@ -36,7 +38,9 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     add(&mut cases, BARE, Use::Floor, |router| router);
     add(&mut cases, IDLE, Use::Floor, |router| router.layer(Identity::new()));
-    add(&mut cases, CLOCKS, Use::Floor, |router| router.layer(ClockLayer));
+    add(&mut cases, CLOCKS, Use::Floor, |router| {
+        router.layer(floor::Wrapping { reads_clock: true })
+    });
     add(&mut cases, NAME, Use::Idiomatic, |router| router.layer(MetricsLayer::new(Metrics::new())));
     #[cfg(feature = "peers")]
     peers(&mut cases);

@@ -22,7 +22,6 @@
 
 mod bench;
 mod case;
-mod clock_layer;
 mod compare;
 mod floor;
 mod instructions;
