@@ -36,6 +36,8 @@ struct Soak {
     clock: Clock,
     /// Rounds that were made, to compare the counter with.
     rounds: AtomicU64,
+    /// Scrapes that are done.
+    scrapes: AtomicU64,
     stop: AtomicBool,
     /// How far the values that nobody has used before have come.
     next: AtomicU64,
@@ -46,8 +48,8 @@ impl Soak {
         let clock = Clock::manual();
         let metrics =
             Metrics::builder().clock(clock.clone()).mount::<SoakMetrics>().build().unwrap();
-        let (rounds, next) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { metrics, clock, rounds, stop: AtomicBool::new(false), next }
+        let [rounds, scrapes, next] = [const { AtomicU64::new(0) }; 3];
+        Self { metrics, clock, rounds, scrapes, stop: AtomicBool::new(false), next }
     }
 
     fn round(&self) {
@@ -62,17 +64,17 @@ impl Soak {
         self.rounds.fetch_add(1, Relaxed);
     }
 
-    /// Rounds, and now and then every helper.
+    /// Rounds, and after each scrape every helper: what a scrape reads, it forgets by the next one.
     fn record(&self) {
         let mut driver = Driver::of(self.metrics, self.clock.clone(), Via::Methods);
-        for number in 0_u32.. {
-            if self.stop.load(Relaxed) {
-                break;
-            }
+        let mut driven_after = None;
+        while !self.stop.load(Relaxed) {
             self.round();
-            if number % 64 == 0 {
+            let scrapes = Some(self.scrapes.load(Relaxed));
+            if driven_after != scrapes {
                 driver.record();
                 driver.release();
+                driven_after = scrapes;
             }
         }
     }
@@ -85,16 +87,14 @@ impl Soak {
     }
 
     /// Scrapes in both formats, as often as a scraper in a hurry.
-    fn scrape(&self) -> u64 {
-        let mut scrapes = 0;
+    fn scrape(&self) {
         while !self.stop.load(Relaxed) {
             for format in [Format::OpenMetrics, Format::Text] {
                 let text = self.metrics.encode(format);
                 assert!(text.ends_with('\n'));
-                scrapes += 1;
+                self.scrapes.fetch_add(1, Relaxed);
             }
         }
-        scrapes
     }
 
     /// The memory at each step.
@@ -124,16 +124,16 @@ fn median(of: &[u64]) -> u64 {
 fn memory_stays_where_it_is() {
     let seconds = env::var("SOAK_SECONDS").map_or(900, |seconds| seconds.parse().unwrap());
     let soak = Soak::new();
-    let (seen, scrapes) = thread::scope(|scope| {
+    let seen = thread::scope(|scope| {
         (0..RECORDERS).for_each(|_| drop(scope.spawn(|| soak.record())));
         scope.spawn(|| soak.come_and_go());
-        let scraper = scope.spawn(|| soak.scrape());
+        scope.spawn(|| soak.scrape());
         let seen = soak.watch(Duration::from_secs(seconds));
         soak.stop.store(true, Relaxed);
-        (seen, scraper.join().unwrap())
+        seen
     });
     let rounds = soak.rounds.into_inner();
-    println!("{rounds} rounds, {scrapes} scrapes");
+    println!("{rounds} rounds, {} scrapes", soak.scrapes.into_inner());
     let counted = read(soak.metrics);
     assert_eq!(counted.value("soak_rounds_total", &[]), Some(&*rounds.to_string()));
     // In the first quarter the caps are reached and the text of a scrape takes its place.
