@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     family::{DomainRef, NestedLabels, OpenLabels, decode_late, encode_late},
-    model::{Buckets, Definition, Kind, Labels, UnitRule},
+    model::{Buckets, Definition, Kind, Labels, UnitRule, ValueSet},
     storage::{
         cells::Address,
         intern::{Domain, Nest, View},
@@ -113,6 +113,7 @@ pub(crate) struct Family {
     pub(crate) slot: Slot,
     /// How many combinations the closed labels have.
     pub(crate) combinations: usize,
+    pub(crate) has_closed_labels: bool,
     /// The bucket bounds of a histogram as text, up to where the count stands.
     pub(crate) bounds: Vec<String>,
     /// The first cell, or the offset of the first cell in a row of the domain.
@@ -312,7 +313,16 @@ impl Registrar {
         }
         if self.enabled {
             let bounds = definition.buckets.map(Buckets::texts).unwrap_or_default();
-            self.families.push(Family { definition, slot, combinations, bounds, base, domain });
+            let mut labels = definition.labels.iter();
+            self.families.push(Family {
+                definition,
+                slot,
+                combinations,
+                has_closed_labels: labels.any(|label| matches!(label.values, ValueSet::Closed(_))),
+                bounds,
+                base,
+                domain,
+            });
         }
         base
     }

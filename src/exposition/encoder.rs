@@ -152,7 +152,7 @@ impl Encoder<'_> {
                     push_joined(&mut self.labels, self.constant_labels);
                     push_joined(&mut self.labels, self.info_labels);
                     self.close_labels();
-                    self.line(&[family.definition.name], |out| push_integer(out, 1));
+                    self.line(family.definition.name, "", |out| push_integer(out, 1));
                 }
             }
         }
@@ -167,7 +167,7 @@ impl Encoder<'_> {
     ) {
         self.set_labels(family, combination, open);
         self.close_labels();
-        self.line(&[family.definition.name], value);
+        self.line(family.definition.name, "", value);
     }
 
     fn histogram(
@@ -187,9 +187,9 @@ impl Encoder<'_> {
             self.buckets(family, buckets, counts, address);
             self.close_labels();
             let name = family.definition.name;
-            self.line(&[name, "_sum"], |out| push_units(out, sum[0], buckets.scale() > 1.0));
+            self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
             let total = counts.iter().fold(0_u64, |total, count| total.wrapping_add(*count));
-            self.line(&[name, "_count"], |out| push_count(out, total));
+            self.line(name, "_count", |out| push_count(out, total));
         }
         self.cells = cells;
     }
@@ -225,13 +225,14 @@ impl Encoder<'_> {
     }
 
     /// Writes a line of the series at hand.
-    fn line(&mut self, name: &[&str], value: impl FnOnce(&mut String)) {
-        for part in name {
-            self.out.push_str(part);
-        }
-        self.out.push_str(&self.labels);
-        value(&mut self.out);
-        self.out.push('\n');
+    #[inline]
+    fn line(&mut self, name: &str, suffix: &str, value: impl FnOnce(&mut String)) {
+        let out = &mut self.out;
+        out.push_str(name);
+        out.push_str(suffix);
+        out.push_str(&self.labels);
+        value(out);
+        out.push('\n');
         self.lines += 1;
     }
 
@@ -239,6 +240,10 @@ impl Encoder<'_> {
     fn set_labels(&mut self, family: &Family, combination: usize, open: &str) {
         self.labels.clear();
         push_joined(&mut self.labels, self.constant_labels);
+        if !family.has_closed_labels {
+            push_joined(&mut self.labels, open);
+            return;
+        }
         let mut open = Some(open);
         // The last label turns fastest.
         let (mut above, mut rest) = (family.combinations, combination);
