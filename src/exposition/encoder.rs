@@ -198,9 +198,12 @@ impl Encoder<'_> {
     fn buckets(&mut self, family: &Family, buckets: &Buckets, counts: &[u64], address: Address) {
         let Self { out, labels, next, again, .. } = self;
         next.clear();
-        for part in ["\n", family.definition.name, "_bucket", labels, comma(labels), "le=\""] {
-            next.push_str(part);
-        }
+        next.push('\n');
+        next.push_str(family.definition.name);
+        next.push_str("_bucket");
+        next.push_str(labels);
+        next.push_str(comma(labels));
+        next.push_str("le=\"");
         out.push_str(&next[1..]);
         again.clear();
         let mut total = 0_u64;
