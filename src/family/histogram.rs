@@ -104,20 +104,18 @@ impl<V: Observation> Histogram<V> {
     /// Adds an observation that is in stored units already, nanoseconds or bytes, to cells that are `near`.
     #[inline]
     pub(crate) fn observe_near(self, near: Near, units: u64) {
-        self.observe_units(units.units(), |bucket, sum, amount| near.observe(bucket, sum, amount));
+        self.observe_units(units.units(), |base, bucket, amount| {
+            near.observe(base, bucket, amount);
+        });
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
-    fn observe_units(
-        self,
-        (value, amount): (u64, u64),
-        observe: impl FnOnce(Address, Address, u64),
-    ) {
-        let bucket = self.base + 1 + self.buckets.index(value) as Address;
-        observe(bucket, self.base, amount);
+    fn observe_units(self, (value, amount): (u64, u64), observe: impl FnOnce(Address, usize, u64)) {
+        let bucket = self.buckets.index(value);
+        observe(self.base, bucket, amount);
         #[cfg(feature = "exemplars")]
-        trace::offer(bucket, value);
+        #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
+        trace::offer(self.base + 1 + bucket as Address, value);
     }
 }
 

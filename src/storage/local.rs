@@ -89,19 +89,19 @@ pub(crate) fn near(address: Address) -> Near {
 }
 
 impl Near {
-    /// Counts one in the cell of a bucket and adds to the cell of a sum, which saturates. Both are near.
+    /// Counts one in a bucket and adds to the sum, which saturates. The histogram's first cell, that of the sum,
+    /// is near; those of the buckets follow it.
     #[inline]
-    pub(crate) fn observe(self, bucket: Address, sum: Address, amount: u64) {
+    pub(crate) fn observe(self, base: Address, bucket: usize, amount: u64) {
         #[cfg(debug_assertions)]
-        for address in [bucket, sum] {
-            assert_eq!(address as usize / CHUNK, self.number, "it is near");
-        }
+        assert_eq!(base as usize / CHUNK, self.number, "it is near");
         match self.chunk {
-            Some(chunk) => {
-                chunk.update_owned(bucket, |count| count.wrapping_add(1));
-                chunk.update_owned(sum, |sum| sum.saturating_add(amount));
+            Some(chunk)
+                if chunk.update_owned_behind(base, 1 + bucket, |count| count.wrapping_add(1)) =>
+            {
+                chunk.update_owned(base, |sum| sum.saturating_add(amount));
             }
-            None => observe_slowly(bucket, sum, amount),
+            _ => observe_slowly(base, bucket, amount),
         }
     }
 }
@@ -123,20 +123,17 @@ pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
 
 /// [`Near::observe`] by itself.
 #[inline]
-pub(crate) fn observe(bucket: Address, sum: Address, amount: u64) {
-    if bucket as usize / CHUNK == sum as usize / CHUNK {
-        near(sum).observe(bucket, sum, amount);
-    } else {
-        observe_slowly(bucket, sum, amount);
-    }
+pub(crate) fn observe(base: Address, bucket: usize, amount: u64) {
+    near(base).observe(base, bucket, amount);
 }
 
 /// As [`observe`], where the cells are in two chunks or not at hand.
 #[cold]
 #[inline(never)]
-fn observe_slowly(bucket: Address, sum: Address, amount: u64) {
-    add(bucket, 1);
-    update(sum, move |sum| sum.saturating_add(amount));
+#[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
+fn observe_slowly(base: Address, bucket: usize, amount: u64) {
+    add(base + 1 + bucket as Address, 1);
+    update(base, move |sum| sum.saturating_add(amount));
 }
 
 /// A thread's first write to a chunk, and every write to one out of its reach. A write while all slabs are
