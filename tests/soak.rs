@@ -7,7 +7,10 @@ mod drive;
 
 use std::{
     env,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -79,10 +82,17 @@ impl Soak {
         }
     }
 
-    /// Threads that record once and end, eight at a time.
+    /// Threads that record once and end. Eight live at the same time again and again, so that the most threads at
+    /// once are there from the beginning.
     fn come_and_go(&self) {
+        const THREADS: usize = 8;
+        let all_recorded = Barrier::new(THREADS);
+        let record = || {
+            self.round();
+            all_recorded.wait();
+        };
         while !self.stop.load(Relaxed) {
-            thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(|| self.round()))));
+            thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(record))));
         }
     }
 
