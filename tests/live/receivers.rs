@@ -26,7 +26,7 @@ fn config(webhook: &Webhook, secrets: &TempDir) -> String {
         fs::write(secrets.join(name), format!("{secret}\n"))
             .expect("the directory can be written to");
     }
-    let config = faster(&text(CONFIG), 60)
+    let config = faster(&text(CONFIG), 50)
         .replace("/etc/alertmanager/secrets", &secrets.join("").display().to_string())
         .replace("https://tickets.example.com/alertmanager", &format!("{service}/tickets"));
     let mut config: Value = serde_json::from_str(&config).expect("JSON");
