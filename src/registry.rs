@@ -113,6 +113,7 @@ pub(crate) struct Family {
     pub(crate) slot: Slot,
     /// How many combinations the closed labels have.
     pub(crate) combinations: usize,
+    /// Whether a label set is more than the open labels of its domain.
     pub(crate) has_closed_labels: bool,
     /// The bucket bounds of a histogram as text, up to where the count stands.
     pub(crate) bounds: Vec<String>,
