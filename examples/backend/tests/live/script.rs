@@ -32,7 +32,9 @@ impl Stack {
         fs::create_dir(&temporary).expect("the directory can be written to");
         let log = File::create(directory.join("log")).expect("the directory can be written to");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/stack");
-        let mut command = Command::new(script);
+        // A job in the background ignores it, and so would the script, which cannot trap what was ignored before.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", script]);
         command.args(["--program", env!("CARGO_BIN_EXE_reference-backend")]);
         command.args(["--backend", "0", "--prometheus", "0", "--alertmanager", "0"]);
         command.args(arguments).env("TMPDIR", temporary).stdin(Stdio::null());
