@@ -83,6 +83,9 @@ families! {
             in &[1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0],
 
         /// Errors of connections by kind
+        ///
+        /// The objective `ws-errors` in `alerts/slo.yml` leaves out what a client does wrong: `oversized`, and kinds
+        /// that begin with `invalid_` or `protocol`.
         pub errors: CounterFamily<Open<WebsocketErrorType>> = "websocket_errors_total",
 
         /// Subscriptions that clients hold now

@@ -71,7 +71,8 @@ families! {
 
         /// Tasks that wait in the queue
         ///
-        /// Replicas that share a queue report it alike: take the maximum over them.
+        /// The maximum over the replicas is the longest queue: the one that they share and all report alike, or
+        /// that of a replica where each has its own.
         pub queue_depth: GaugeFamily<Open<WorkerType>> = "worker_queue_depth" [shared],
 
         /// Tasks that are under way

@@ -17,6 +17,8 @@ mod exposed;
 #[path = "../common/exposition.rs"]
 mod exposition;
 mod faster;
+#[cfg(target_os = "linux")]
+mod fuzzers;
 mod harness;
 mod http;
 #[allow(dead_code, reason = "shared with the tests of the reference backend")]

@@ -35,6 +35,10 @@ impl Evaluator<'_> {
             self.fault(format!(
                 "{metric}: {op} over replicas, which all report the same number: take their max first"
             ));
+        } else if op == "avg" && merges("instance") {
+            self.fault(format!(
+                "{metric}: avg over replicas, where one NaN makes it NaN and each weighs the same"
+            ));
         }
         if inner.buckets && merges("le") && !extreme {
             self.fault(format!("{metric}: {op} over buckets, each of which counts those below it"));

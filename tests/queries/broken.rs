@@ -264,6 +264,14 @@ fn what_replicas_share_is_not_added_up() {
 }
 
 #[test]
+fn replicas_have_no_mean() {
+    assert_broken(&[(
+        r#"avg by (indicator_type) (indicator_cache_hit_rate{job="backend"})"#,
+        "indicator_cache_hit_rate: avg over replicas, where one NaN makes it NaN and each weighs the same",
+    )]);
+}
+
+#[test]
 fn both_sides_of_an_operator_meet() {
     assert_broken(&[
         (

@@ -362,10 +362,10 @@ fn indicators() -> Row {
                 .says("One calculation, without reading its inputs.")
                 .p95("indicator_calculation_duration_seconds", &["indicator_type"]),
             timeseries("Indicator cache hit rate", unit::PERCENT)
-                .says("Hits among the reads of five minutes.")
+                .says("Hits among the reads of five minutes, by instance. Without a read there is no line.")
                 .query(
-                    "{{indicator_type}}",
-                    "avg by (indicator_type) (indicator_cache_hit_rate{@})",
+                    "{{instance}} {{indicator_type}}",
+                    "max by (instance, indicator_type) (indicator_cache_hit_rate{@})",
                 )
                 .range(0.0, 100.0),
             timeseries("Calendar requests", unit::REQUESTS)
@@ -425,7 +425,7 @@ fn workers() -> Row {
                 .says("Tasks by kind and outcome.")
                 .rate("worker_tasks_total", &["worker_type", "status"]),
             timeseries("Worker queue depth", unit::NUMBER)
-                .says("Tasks that wait. The alert is at 100: more comes in than is done.")
+                .says("Tasks that wait in the longest queue: the one that the instances share, or that of an instance. The alert is at 100: more comes in than is done.")
                 .query("{{worker_type}}", "max by (worker_type) (worker_queue_depth{@})")
                 .limit(100.0)
                 .alert("BackgroundWorkerQueueBacklog"),

@@ -78,7 +78,7 @@ fn a_crowd_is_told_of_until_it_leaves_and_who_does_not_read_is_cut_off() {
     tasks.close();
     runtime.block_on(tasks.wait());
     incident.resolves("chat", "WebSocketConnectionsHigh");
-    incident.is_over(&[]);
+    incident.is_over(&["WebSocketConnectionsHigh"]);
     incident.nothing_has_drifted();
 }
 

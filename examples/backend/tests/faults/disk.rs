@@ -21,15 +21,15 @@ fn a_full_disk_is_told_of_until_there_is_room() {
             None => program.env_remove(name),
         };
     }
-    let critical = ["API_SLA_Breach_Availability", "HighAPIErrorRate", burn!("api-availability")];
+    let expected = ["API_SLA_Breach_Availability", "HighAPIErrorRate", burn!("api-availability")];
     let mut incident = Incident::prepare("disk full", Database::sqlite(), program, &[]);
     incident.begin();
     limit(&incident, "0");
     incident.fires("pager", "HighAPIErrorRate");
-    incident.all_fire(&critical);
+    incident.all_fire(&expected);
     limit(&incident, "unlimited");
     incident.resolves("pager", "HighAPIErrorRate");
-    incident.is_over(&critical);
+    incident.is_over(&expected);
     incident.nothing_has_drifted();
 }
 

@@ -4,7 +4,7 @@
 //! Prometheus with the shipped rules and a real Alertmanager with the shipped routes, which run [`TIMES`] times as
 //! fast. So all tests can run at once, and do little but wait.
 //!
-//! [`TIMES`]: incident::TIMES
+//! [`TIMES`]: watch::TIMES
 
 #[path = "../../../../tests/live/alertmanager.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
@@ -47,6 +47,7 @@ mod tempdir;
 mod ticker;
 #[path = "../../../../tests/live/wait.rs"]
 mod wait;
+mod watch;
 #[path = "../../../../tests/live/webhook.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod webhook;

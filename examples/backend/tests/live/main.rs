@@ -6,8 +6,12 @@
 mod agreement;
 #[allow(dead_code, reason = "shared with the tests under faults")]
 mod backend;
+#[path = "../../../../tests/alerts/duration.rs"]
+mod duration;
 #[path = "../../../../tests/common/expressions.rs"]
 mod expressions;
+#[path = "../../../../tests/live/faster.rs"]
+mod faster;
 #[path = "../../../../tests/live/http.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod http;
@@ -32,3 +36,6 @@ mod tempdir;
 mod victoria;
 #[path = "../../../../tests/live/wait.rs"]
 mod wait;
+#[path = "../faults/watch.rs"]
+#[allow(dead_code, reason = "shared with the tests under faults")]
+mod watch;

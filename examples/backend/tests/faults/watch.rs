@@ -1,0 +1,96 @@
+//! A Prometheus with the shipped rules, sped up.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    expressions,
+    faster::faster,
+    prometheus::{Prometheus, Sample},
+    tempdir::TempDir,
+    wait::{DEADLINE, eventually},
+};
+
+/// What every duration of the rules is divided by.
+pub(crate) const TIMES: u64 = 20;
+
+const FIRING: &str = r#"ALERTS{alertstate="firing",alert_class!="ticket"}"#;
+
+/// Starts a Prometheus that scrapes the backend every second, and waits until it has.
+#[track_caller]
+pub(crate) fn start(backend: SocketAddr, alertmanager: Option<SocketAddr>) -> Prometheus {
+    // The files are read once, at the start.
+    let directory = TempDir::new();
+    let alertmanagers = alertmanager.map(|address| address.to_string());
+    let config = json!({
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "rule_files": rules(&directory),
+        "alerting": {"alertmanagers": [
+            {"static_configs": [{"targets": Vec::from_iter(alertmanagers)}]},
+        ]},
+        "scrape_configs": [{
+            "job_name": "backend",
+            "static_configs": [{"targets": [backend.to_string()]}],
+        }],
+    });
+    let prometheus = Prometheus::start(&config.to_string());
+    prometheus.wait_until_up();
+    prometheus
+}
+
+/// Waits until no alert fires: the rules saw no target at first, which is an alert with them sped up. Gives from when
+/// on alerts count.
+///
+/// Tickets never do: they look back on more than the test takes, and so on a start on a busy machine.
+#[track_caller]
+pub(crate) fn wait_until_quiet(prometheus: &Prometheus) -> Instant {
+    eventually(DEADLINE, || {
+        let firing = names(prometheus, FIRING);
+        if firing.is_empty() { Ok(Instant::now()) } else { Err(format!("{firing:?}")) }
+    })
+}
+
+/// The alerts that have fired since then.
+#[track_caller]
+pub(crate) fn fired(prometheus: &Prometheus, since: Instant) -> BTreeSet<String> {
+    let window = since.elapsed().as_secs().max(1);
+    names(prometheus, &format!("count_over_time({FIRING}[{window}s])"))
+}
+
+#[track_caller]
+fn names(prometheus: &Prometheus, promql: &str) -> BTreeSet<String> {
+    let samples = prometheus.query(promql).into_iter();
+    samples.map(|Sample { labels, .. }| name(&json!(labels))).collect()
+}
+
+/// The name of an alert; those of one name are told apart by their objective.
+pub(crate) fn name(labels: &Value) -> String {
+    let text = |label: &str| labels[label].as_str().unwrap_or_default();
+    match text("alertname") {
+        burn @ "SLOErrorBudgetBurn" => format!("{burn} {}", text("slo")),
+        name => name.to_owned(),
+    }
+}
+
+/// The shipped rules, sped up; gives their files.
+fn rules(directory: &TempDir) -> Vec<String> {
+    let files = expressions::files(&repository().join("alerts"), "yml");
+    let files = files.iter().map(|path| {
+        let copy = directory.join(path.file_name().expect("it is a file"));
+        let rules = fs::read_to_string(path).expect("it can be read");
+        fs::write(&copy, faster(&rules, TIMES)).expect("the directory can be written to");
+        copy.display().to_string()
+    });
+    files.collect()
+}
+
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
