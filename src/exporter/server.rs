@@ -27,6 +27,9 @@ const MAX_HEAD: usize = 16 * 1024;
 /// After this a connection is closed between two requests, so that none is kept for good.
 const CONNECTION_AGE: Duration = Duration::from_mins(5);
 
+/// As good as no limit, and more than this may be too far ahead for hyper to reckon with.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
+
 /// How long to leave be when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -199,7 +202,7 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header)
+            .header_read_timeout(self.limits.header.min(FOR_EVER))
             .max_buf_size(MAX_HEAD);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -408,5 +411,17 @@ mod tests {
         drop(first);
         assert!(second.await.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
         assert_eq!(gate.arrivals(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_longest_limits_are_as_good_as_none() {
+        let running = run(|server| {
+            let server = server.header_timeout(Duration::MAX).answer_timeout(Duration::MAX);
+            server.shutdown_timeout(Duration::MAX)
+        });
+        let found = exchange(running.address, "GET /metrics").await;
+        assert!(found.starts_with("HTTP/1.1 200 OK\r\n"), "{found}");
+        running.stop.send(()).unwrap();
+        running.task.await.unwrap().unwrap();
     }
 }
