@@ -283,9 +283,10 @@ impl Builder {
     /// How long a scrape waits for each thing of the service that it reads: a source of pool figures, the
     /// `on_scrape` of a mounted subsystem, a registry. Default: 1 second.
     ///
-    /// Each is read on a thread that lives as long as the reading takes. One that is late is left out of the
-    /// scrape and counted as an error, and is not begun again while it is under way: whatever blocks costs
-    /// itself, one thread, and this time once.
+    /// Each is read on a thread that lives as long as the reading takes, once at a time: a scrape first waits for the
+    /// reading of another, for as long as that one may take. What is late is left out of the scrape and counted as
+    /// an error, and is not begun again while it is under way: whatever blocks costs itself, one thread, and this
+    /// time once.
     pub fn collect_timeout(mut self, timeout: Duration) -> Self {
         self.collect_timeout = timeout;
         self
