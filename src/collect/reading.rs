@@ -141,7 +141,10 @@ mod tests {
     fn what_reads_itself_does_not_wait_for_itself() {
         let reading = Arc::new(Reading::default());
         let itself = Arc::clone(&reading);
-        assert_eq!(reading.read(LONG, move || itself.read(Duration::MAX, || 7)), Ok(Err(NotRead::Late)));
+        assert_eq!(
+            reading.read(LONG, move || itself.read(Duration::MAX, || 7)),
+            Ok(Err(NotRead::Late))
+        );
     }
 
     #[test]

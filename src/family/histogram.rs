@@ -23,6 +23,7 @@ const MOST: u64 = 1 << 53;
 ///
 /// Every observation is counted, whatever its value:
 ///
+/// - a fraction counts as the nearest billionth;
 /// - one larger than 2^53 units (nanoseconds, bytes, billionths) adds 2^53 to the sum, which saturates;
 /// - NaN and infinity fall into the `+Inf` bucket and add nothing to the sum;
 /// - a negative fraction, be it infinite, counts as 0.
