@@ -36,11 +36,16 @@ impl<X: Exchange> Running<X> {
 
     /// Tells of the response head; gives the bytes of the body that are to come at most.
     pub(super) fn head<B: Body>(&mut self, response: &Response<B>) -> u64 {
-        let Some(exchange) = &mut self.0 else { return u64::MAX };
-        let hint = response.body().size_hint().exact();
-        let left = hint.or_else(|| announced_length(response.headers()));
-        let follows = Follows::of(exchange.method(), response, left);
-        exchange.head(response, follows);
+        let Some(exchange) = &self.0 else { return u64::MAX };
+        let method = exchange.method();
+        let (left, follows) = self.run(|| {
+            let hint = response.body().size_hint().exact();
+            let left = hint.or_else(|| announced_length(response.headers()));
+            (left, Follows::of(method, response, left))
+        });
+        if let Some(exchange) = &mut self.0 {
+            exchange.head(response, follows);
+        }
         if matches!(follows, Follows::Nothing | Follows::AnotherProtocol) {
             self.0 = None;
         }
