@@ -198,6 +198,10 @@ helpers! {
 /// as [`panicked`](Self::panicked).
 #[derive(Debug)]
 #[must_use = "a guard dropped at once records a request whose client went away"]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "any of them can be true, whatever the others are"
+)]
 pub struct HttpRequestGuard {
     watch: Stopwatch,
     method: HttpMethod,
