@@ -147,6 +147,11 @@ pub enum BuildError {
         /// The families, in the order of exposition.
         families: [&'static str; 2],
     },
+    /// A part looked up a value of open labels while it was made.
+    EarlyValue {
+        /// The names of the labels.
+        labels: &'static [&'static str],
+    },
     /// A cap of open labels is not between 1 and 10,000,000.
     Cap {
         /// The cap as given.
@@ -187,6 +192,9 @@ impl fmt::Display for BuildError {
             Self::DuplicateName { name } => write!(f, "mount: {name:?} is declared twice"),
             Self::NameClash { name, families: [one, other] } => {
                 write!(f, "mount: {one:?} and {other:?} are both exposed as {name:?}")
+            }
+            Self::EarlyValue { labels } => {
+                write!(f, "mount: a value of {labels:?} is looked up before the instance is there")
             }
             Self::Cap { cap, domain: None } => {
                 write!(f, "label_cap: {cap} must be between 1 and 10,000,000")
@@ -382,6 +390,9 @@ impl Builder {
             } else {
                 BuildError::NameClash { name, families }
             });
+        }
+        if let Some(labels) = layout.used_early {
+            return Err(BuildError::EarlyValue { labels });
         }
         if layout.exhausted {
             return Err(BuildError::TooManyInstances);
