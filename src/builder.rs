@@ -246,8 +246,9 @@ impl Builder {
         self
     }
 
-    /// A label that every series carries. Prefer target labels of the scraper; use this where the scraper
-    /// cannot know.
+    /// A label that every series of the instance's families carries; those of a [`registry`](Self::registry) have
+    /// the labels that it was made with. Prefer target labels of the scraper; use this where the scraper cannot
+    /// know.
     pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.constant_labels.push((name.into(), value.into()));
         self
@@ -331,7 +332,8 @@ impl Builder {
     /// earlier one, is left out of the scrape and counted in
     /// `application_errors_total{error_type="foreign_metrics",severity="error"}`; so is a registry that
     /// fails, panics or is late, with all that is in it: see [`collector`](Self::collector). Parts of one
-    /// family in several registries are put together where their series differ.
+    /// family in several registries are put together where their series differ. The instance's constant labels
+    /// are not added to them.
     ///
     /// ```
     /// use backend_metrics::{Format, Metrics};
