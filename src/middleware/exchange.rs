@@ -5,12 +5,14 @@ use std::mem;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body;
 
+use super::{ClientExchange, ServerExchange};
 use crate::labels::HttpMethod;
 
 /// A request that a layer follows from its head to the end of the response.
 ///
-/// It makes its record when it is dropped: that the caller went away, unless it was told another end.
-pub trait Exchange {
+/// It makes its record when it is dropped: that the caller went away, unless it was told another end. No other crate
+/// can implement it.
+pub trait Exchange: Sealed {
     /// The method of the request.
     fn method(&self) -> HttpMethod;
 
@@ -23,6 +25,13 @@ pub trait Exchange {
     /// The exchange is over.
     fn end(&mut self, end: End);
 }
+
+/// The types of the two sides.
+#[expect(unnameable_types, reason = "what nobody can name, nobody can implement")]
+pub trait Sealed {}
+
+impl Sealed for ServerExchange {}
+impl Sealed for ClientExchange {}
 
 /// An exchange until its end, where it is; none for a request that is left out.
 #[derive(Debug)]
