@@ -339,12 +339,6 @@ impl Registrar {
         base
     }
 
-    /// The buckets of a histogram's definition.
-    pub(crate) fn buckets(&self, definition: &'static Definition) -> &'static Buckets {
-        _ = self;
-        definition.buckets.expect("a checked definition of a histogram has buckets")
-    }
-
     /// The domain `D` of this instance.
     pub(crate) fn domain<D: OpenLabels>(&mut self) -> &'static Domain {
         self.domain_with::<D>(None)

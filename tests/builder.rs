@@ -58,7 +58,8 @@ fn refused(builder: Builder, error: &BuildError, message: &str) {
 #[test]
 fn the_name_of_a_constant_label_is_a_label_name() {
     for name in [
-        "", "le", "Region", "1st", "_region", "__name__", "a__b", "a-b", "a b", "é", "a\"b", "a\nb",
+        "", "le", "Region", "1st", "_region", "region_", "__name__", "a__b", "a-b", "a b", "é",
+        "a\"b", "a\nb",
     ] {
         refused(
             Metrics::builder().constant_label(name, "x"),
