@@ -56,9 +56,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let connections = GracefulShutdown::new();
     let mut stop = pin!(signal::ctrl_c());
     loop {
-        let (stream, _) = tokio::select! {
-            accepted = listener.accept() => accepted?,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = &mut stop => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // The client is gone, or the process has no descriptors left until some are closed.
+                eprintln!("no connection is accepted: {error}");
+                time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
         let service = TowerToHyperService::new(service.clone());
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);

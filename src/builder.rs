@@ -147,6 +147,11 @@ pub enum BuildError {
         /// The families, in the order of exposition.
         families: [&'static str; 2],
     },
+    /// A part looked up a value of open labels while it was made.
+    EarlyValue {
+        /// The names of the labels.
+        labels: &'static [&'static str],
+    },
     /// A cap of open labels is not between 1 and 10,000,000.
     Cap {
         /// The cap as given.
@@ -187,6 +192,9 @@ impl fmt::Display for BuildError {
             Self::DuplicateName { name } => write!(f, "mount: {name:?} is declared twice"),
             Self::NameClash { name, families: [one, other] } => {
                 write!(f, "mount: {one:?} and {other:?} are both exposed as {name:?}")
+            }
+            Self::EarlyValue { labels } => {
+                write!(f, "mount: a value of {labels:?} is looked up before the instance is there")
             }
             Self::Cap { cap, domain: None } => {
                 write!(f, "label_cap: {cap} must be between 1 and 10,000,000")
@@ -238,8 +246,9 @@ impl Builder {
         self
     }
 
-    /// A label that every series carries. Prefer target labels of the scraper; use this where the scraper
-    /// cannot know.
+    /// A label that every series of the instance's families carries; those of a [`registry`](Self::registry) have
+    /// the labels that it was made with. Prefer target labels of the scraper; use this where the scraper cannot
+    /// know.
     pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.constant_labels.push((name.into(), value.into()));
         self
@@ -283,9 +292,10 @@ impl Builder {
     /// How long a scrape waits for each thing of the service that it reads: a source of pool figures, the
     /// `on_scrape` of a mounted subsystem, a registry. Default: 1 second.
     ///
-    /// Each is read on a thread that lives as long as the reading takes. One that is late is left out of the
-    /// scrape and counted as an error, and is not begun again while it is under way: whatever blocks costs
-    /// itself, one thread, and this time once.
+    /// Each is read on a thread that lives as long as the reading takes, once at a time: a scrape first waits for the
+    /// reading of another, for as long as that one may take. What is late is left out of the scrape and counted as
+    /// an error, and is not begun again while it is under way: whatever blocks costs itself, one thread, and this
+    /// time once.
     pub fn collect_timeout(mut self, timeout: Duration) -> Self {
         self.collect_timeout = timeout;
         self
@@ -322,7 +332,8 @@ impl Builder {
     /// earlier one, is left out of the scrape and counted in
     /// `application_errors_total{error_type="foreign_metrics",severity="error"}`; so is a registry that
     /// fails, panics or is late, with all that is in it: see [`collector`](Self::collector). Parts of one
-    /// family in several registries are put together where their series differ.
+    /// family in several registries are put together where their series differ. The instance's constant labels
+    /// are not added to them.
     ///
     /// ```
     /// use backend_metrics::{Format, Metrics};
@@ -381,6 +392,9 @@ impl Builder {
             } else {
                 BuildError::NameClash { name, families }
             });
+        }
+        if let Some(labels) = layout.used_early {
+            return Err(BuildError::EarlyValue { labels });
         }
         if layout.exhausted {
             return Err(BuildError::TooManyInstances);

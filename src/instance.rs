@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 
 use crate::{
@@ -156,15 +157,22 @@ impl Metrics {
         })
     }
 
-    /// A source of the service as one that gives what it gives, or why that is nothing.
+    /// A source of the service as one that gives what it gives, or why that is nothing. Once it gives `None` it is
+    /// dropped, where it was read, and it gives `None` from then on.
     pub(crate) fn collected<T: Send + 'static>(
         self,
-        source: impl Fn() -> T + Send + Sync + 'static,
-    ) -> impl Fn() -> Result<T, NotRead> + Send + Sync + 'static {
-        let (source, reading) = (Arc::new(source), Reading::default());
+        source: impl Fn() -> Option<T> + Send + 'static,
+    ) -> impl Fn() -> Result<Option<T>, NotRead> + Send + Sync + 'static {
+        let (source, reading) = (Arc::new(Mutex::new(Some(source))), Reading::default());
         move || {
             let source = Arc::clone(&source);
-            self.collect(&reading, move || source())
+            self.collect(&reading, move || {
+                let given = source.lock().as_ref()?();
+                if given.is_none() {
+                    drop(source.lock().take());
+                }
+                given
+            })
         }
     }
 }

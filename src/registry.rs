@@ -47,6 +47,11 @@ pub trait Part: Sized {
     const BROKEN_RULE: Option<&'static str> = None;
 
     /// Makes the part in an instance under construction.
+    ///
+    /// A part may hold a [`Domain`](crate::Domain), whose values it can look up once the instance is there: before
+    /// that, there is no place for them, and the instance is not built ([`BuildError::EarlyValue`]).
+    ///
+    /// [`BuildError::EarlyValue`]: crate::BuildError::EarlyValue
     fn register(registrar: &mut Registrar) -> Self;
 }
 
@@ -243,6 +248,8 @@ pub(crate) struct Layout {
     pub(crate) domains: Vec<&'static Domain>,
     /// The first name that two families have.
     pub(crate) clash: Option<Clash>,
+    /// The labels of a value that was looked up before the layout was known.
+    pub(crate) used_early: Option<&'static [&'static str]>,
     /// Whether the address space has no room for the instance.
     pub(crate) exhausted: bool,
 }
@@ -277,6 +284,7 @@ impl Registrar {
             self.exhausted |= !domain.freeze();
         }
         Layout {
+            used_early: self.domains.iter().find_map(|(_, domain)| domain.used_early()),
             families: self.families,
             domains: self.domains.into_iter().map(|(_, domain)| domain).collect(),
             clash: self.clash,
@@ -304,7 +312,7 @@ impl Registrar {
         let cells = combinations * slot.cells() as usize;
         let domain = domain.map(|domain| domain.0);
         let base = match domain {
-            Some(domain) => domain.reserve_cells(definition.name, cells),
+            Some(domain) => domain.reserve_cells(cells),
             None => self.cells(cells),
         };
         for name in definition.names() {
@@ -313,6 +321,9 @@ impl Registrar {
             }
         }
         if self.enabled {
+            if let Some(domain) = domain {
+                domain.take_name(definition.name);
+            }
             let bounds = definition.buckets.map(Buckets::texts).unwrap_or_default();
             let mut labels = definition.labels.iter();
             self.families.push(Family {
@@ -326,12 +337,6 @@ impl Registrar {
             });
         }
         base
-    }
-
-    /// The buckets of a histogram's definition.
-    pub(crate) fn buckets(&self, definition: &'static Definition) -> &'static Buckets {
-        _ = self;
-        definition.buckets.expect("a checked definition of a histogram has buckets")
     }
 
     /// The domain `D` of this instance.
@@ -350,13 +355,18 @@ impl Registrar {
         nest: Option<(Nest, &'static Domain)>,
     ) -> &'static Domain {
         let id = TypeId::of::<D>();
-        if let Some((_, domain)) = self.domains.iter().find(|(known, _)| *known == id) {
-            return domain;
+        let known = self.domains.iter().find(|(known, _)| *known == id);
+        let domain = if let Some((_, domain)) = known {
+            *domain
+        } else {
+            let cap = self.caps.get(&id).copied().unwrap_or(self.default_cap);
+            let domain = Domain::new(D::NAMES, nest, self.accounts.view(D::NAMES), cap);
+            self.domains.push((id, domain));
+            domain
+        };
+        if self.enabled {
+            domain.turn_on();
         }
-        let cap = self.caps.get(&id).copied().unwrap_or(self.default_cap);
-        let cap = if self.enabled { cap } else { 0 };
-        let domain = Domain::new(D::NAMES, nest, self.accounts.view(D::NAMES), cap);
-        self.domains.push((id, domain));
         domain
     }
 }

@@ -29,6 +29,15 @@ impl Fixture {
     }
 }
 
+/// What panics when it is dropped, be it carried by a panic.
+pub(crate) struct PanicsAgain;
+
+impl Drop for PanicsAgain {
+    fn drop(&mut self) {
+        panic!("what is dropped panics, as the test wants");
+    }
+}
+
 /// A subsystem that a test holds up while it is encoded.
 #[expect(unreachable_pub, reason = "what `families!` declares is public")]
 pub(crate) mod gate {

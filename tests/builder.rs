@@ -9,9 +9,10 @@ use std::{
 
 use backend_metrics::{
     AlreadyInstalled, BuildError, Builder, Clock, Counter, CounterFamily, Domain, Format, Gauge,
-    Histogram, Info, LateGauge, Metrics, Open, UpDownGauge, families,
+    Histogram, Info, LateGauge, Metrics, Open, Part, Registrar, UpDownGauge, families,
     labels::{ErrorSeverity, QueryStatus, QueryType, WorkerTaskStatus},
     open_labels,
+    subsystems::http::HttpEndpoint,
 };
 use common::{events::record, exposition::read};
 
@@ -57,7 +58,8 @@ fn refused(builder: Builder, error: &BuildError, message: &str) {
 #[test]
 fn the_name_of_a_constant_label_is_a_label_name() {
     for name in [
-        "", "le", "Region", "1st", "_region", "__name__", "a__b", "a-b", "a b", "é", "a\"b", "a\nb",
+        "", "le", "Region", "1st", "_region", "region_", "__name__", "a__b", "a-b", "a b", "é",
+        "a\"b", "a\nb",
     ] {
         refused(
             Metrics::builder().constant_label(name, "x"),
@@ -430,6 +432,68 @@ fn a_subsystem_that_is_off_shows_nothing_and_takes_everything() {
     record(metrics, "a");
     assert_eq!(metrics.encode(Format::OpenMetrics), "# EOF\n");
     assert_eq!(metrics.encode(Format::Text), "");
+}
+
+families! {
+    /// A subsystem that counts by a domain of another.
+    pub struct EndpointMetrics = "endpoints" {
+        with {
+            /// The route templates.
+            endpoints: Domain<HttpEndpoint>,
+        }
+
+        /// Orders by where they came in
+        pub orders: CounterFamily<Open<HttpEndpoint>> = "endpoint_orders_total",
+    }
+}
+
+#[test]
+fn a_domain_of_a_subsystem_that_is_off_is_there_for_others() {
+    let builder = Metrics::builder().without("http").cap_of::<HttpEndpoint>(1);
+    let metrics = builder.mount::<EndpointMetrics>().build().unwrap();
+    let mounted = metrics.mounted::<EndpointMetrics>().unwrap();
+    for endpoint in ["/orders", "/orders/{id}", "/fills"] {
+        drop(metrics.start_http_request(&http::Method::GET, endpoint));
+        mounted.orders.get(mounted.endpoints.get(endpoint)).inc();
+    }
+    let exposition = read(metrics);
+    let orders = |endpoint| exposition.value("endpoint_orders_total", &[("endpoint", endpoint)]);
+    assert_eq!([orders("/orders"), orders("other")], [Some("1"), Some("2")]);
+    assert!(!exposition.families.iter().any(|family| family.name.starts_with("http_re")));
+    let family = [("family", "endpoint_orders_total")];
+    assert_eq!(exposition.value("metrics_label_overflows_total", &family), Some("4"));
+}
+
+families! {
+    /// A subsystem whose part is in a hurry.
+    pub struct HastyMetrics = "hasty" {
+        with {
+            /// A book that is there from the start.
+            pub book: HastyBook,
+        }
+
+        /// Trades
+        pub trades: CounterFamily<Open<Book>> = "hasty_trades_total",
+    }
+}
+
+/// Looks its value up before there is a place for it.
+#[derive(Debug)]
+pub struct HastyBook(pub Open<Book>);
+
+impl Part for HastyBook {
+    fn register(registrar: &mut Registrar) -> Self {
+        Self(<Domain<Book> as Part>::register(registrar).get("volatility"))
+    }
+}
+
+#[test]
+fn a_value_is_looked_up_when_the_instance_is_there() {
+    refused(
+        Metrics::builder().mount::<HastyMetrics>(),
+        &BuildError::EarlyValue { labels: &["book"] },
+        "mount: a value of [\"book\"] is looked up before the instance is there",
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{
         Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -256,6 +257,29 @@ fn a_foreign_metric_costs_its_registry() {
         let series = ("unruly_metric_total", &[][..]);
         test.check(&test.metric, fault, "foreign_metrics", series, [None, Some("1")]);
     }
+}
+
+#[test]
+fn scrapes_at_the_same_time_read_one_after_the_other() {
+    let test = unruly(Duration::MAX);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let read = test.scrape(Format::Text);
+                    for (name, labels, value) in [
+                        ("unruly_readings", &[][..], "1"),
+                        ("database_pool_connections", &[("state", "active")], "7"),
+                        ("unruly_collector_total", &[], "1"),
+                        ("unruly_metric_total", &[], "1"),
+                    ] {
+                        assert_eq!(read.value(name, labels), Some(value), "{name}");
+                    }
+                }
+            });
+        }
+    });
+    assert!(!test.metrics.to_text().contains("\napplication_errors_total{"));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use backend_metrics::{Counter, Exporter, Metrics, Now, exporter::Server, familie
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    time::timeout,
+    time::{pause, resume, timeout},
 };
 
 const GET: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -228,6 +228,22 @@ async fn who_takes_no_answer_is_cut_off() {
         let answer = rest(stream).await;
         assert!(answer.len() < length(&answer), "{} of {}", answer.len(), length(&answer));
     }
+}
+
+#[tokio::test]
+async fn who_comes_while_all_places_are_taken_waits() {
+    let address = serve(exporter(), |server| server.max_connections(1));
+    let mut first = send(address, GET).await;
+    first.read_exact(&mut [0; 100]).await.unwrap();
+    let mut second = send(address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    // This time passes only when there is nothing left to do: the answer would be there at once.
+    pause();
+    timeout(Duration::from_secs(1), second.read_u8()).await.expect_err("there is no place for it");
+    resume();
+    drop(first);
+    let mut answer = [0; 12];
+    second.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 404");
 }
 
 #[tokio::test]

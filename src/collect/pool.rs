@@ -8,6 +8,8 @@ use super::reading::NotRead;
 use crate::registry::{Part, Registrar};
 
 /// The connections of a pool.
+///
+/// Later versions may have more fields: end with `..PoolStats::default()`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
     /// In use by a caller.

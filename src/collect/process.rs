@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 /// Figures of the process; those that are `None` are left as they are.
+///
+/// Later versions may have more fields: end with `..ProcessStats::default()`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessStats {
     /// CPU time in user and system mode, all threads together, since the process started.

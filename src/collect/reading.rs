@@ -1,23 +1,27 @@
 //! Code of the service that runs for a scrape.
 
 use std::{
+    cell::Cell,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use parking_lot::{Condvar, Mutex};
 
 /// Something of the service that is read, on a thread that lives as long as the reading takes.
 ///
 /// There is one such thread at most: while a reading does not come to its end, no other is begun.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
-    is_under_way: Arc<AtomicBool>,
+pub(crate) struct Reading(Arc<UnderWay>);
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    /// When the reading that is under way began.
+    since: Mutex<Option<Instant>>,
+    ended: Condvar,
 }
 
 /// Why a reading gave nothing.
@@ -29,6 +33,33 @@ pub(crate) enum NotRead {
     Late,
 }
 
+thread_local! {
+    /// Whether this thread reads.
+    static READS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl UnderWay {
+    /// Begins a reading, once the one under way has ended; `false` if that one is late.
+    fn begin(&self, limit: Duration) -> bool {
+        let mut since = self.since.lock();
+        while let Some(begun) = *since {
+            let left = limit.saturating_sub(begun.elapsed());
+            // What is read may ask for what is read, and would wait for itself.
+            if left.is_zero() || READS.get() {
+                return false;
+            }
+            self.ended.wait_for(&mut since, left);
+        }
+        *since = Some(Instant::now());
+        true
+    }
+
+    fn end(&self) {
+        *self.since.lock() = None;
+        self.ended.notify_all();
+    }
+}
+
 impl Reading {
     /// What `read` gives, if it gives it in time. What it gives later is dropped.
     pub(crate) fn read<T: Send + 'static>(
@@ -36,32 +67,34 @@ impl Reading {
         limit: Duration,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotRead> {
-        if self.is_under_way.swap(true, SeqCst) {
+        if !self.0.begin(limit) {
             return Err(NotRead::Late);
         }
         let (sender, given) = mpsc::sync_channel(1);
-        let is_under_way = Arc::clone(&self.is_under_way);
+        let under_way = Arc::clone(&self.0);
         let thread = thread::Builder::new().name("metrics-collect".into()).spawn(move || {
-            let result = caught(read);
-            is_under_way.store(false, SeqCst);
+            READS.set(true);
+            let result = caught(read).ok_or(NotRead::Panicked);
+            under_way.end();
             // Nobody waits for it any more if it is late.
             _ = sender.send(result);
         });
         if thread.is_err() {
-            self.is_under_way.store(false, SeqCst);
+            self.0.end();
         }
         given.recv_timeout(limit).unwrap_or(Err(NotRead::Late))
     }
 }
 
-/// Gets rid of a panic, and of one of what the panic carries.
-fn caught<T>(read: impl FnOnce() -> T) -> Result<T, NotRead> {
-    catch_unwind(AssertUnwindSafe(read)).map_err(|payload| {
-        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            mem::forget(another);
-        }
-        NotRead::Panicked
-    })
+/// What `run` gives, or none if it panics. The panic ends here, and so does one of what it carries.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run))
+        .map_err(|payload| {
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                mem::forget(another);
+            }
+        })
+        .ok()
 }
 
 #[cfg(test)]
@@ -69,9 +102,10 @@ mod tests {
     use std::{panic::panic_any, sync::mpsc::channel};
 
     use super::*;
+    use crate::testing::PanicsAgain;
 
     /// Longer than any test takes.
-    const LONG: Duration = Duration::from_mins(10);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn what_is_read_in_time_is_given() {
@@ -92,25 +126,29 @@ mod tests {
         });
         assert_eq!(read, Err(NotRead::Late));
         begun.recv().unwrap();
+        // As if that were long ago.
+        *reading.0.since.lock() = Instant::now().checked_sub(LONG);
         for _ in 0..100 {
             let read = reading.read(LONG, || panic!("it is begun a second time"));
             assert_eq!(read, Err::<(), _>(NotRead::Late));
         }
+        reading.0.since.lock().replace(Instant::now());
         drop(release);
-        while reading.is_under_way.load(SeqCst) {
-            thread::yield_now();
-        }
         assert_eq!(reading.read(LONG, || 7), Ok(7));
     }
 
     #[test]
+    fn what_reads_itself_does_not_wait_for_itself() {
+        let reading = Arc::new(Reading::default());
+        let itself = Arc::clone(&reading);
+        assert_eq!(
+            reading.read(LONG, move || itself.read(Duration::MAX, || 7)),
+            Ok(Err(NotRead::Late))
+        );
+    }
+
+    #[test]
     fn a_panic_ends_with_the_reading() {
-        struct PanicsAgain;
-        impl Drop for PanicsAgain {
-            fn drop(&mut self) {
-                panic!("what a panic carries panics, as the test wants");
-            }
-        }
         let reading = Reading::default();
         for _ in 0..3 {
             let read = reading.read(LONG, || panic_any(PanicsAgain));

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::registry::{Part, Registrar};
 
 /// The figures of a tokio runtime, or of all runtimes of a process together.
+///
+/// Later versions may have more fields: end with `..RuntimeStats::default()`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeStats {
     /// Threads that run tasks.

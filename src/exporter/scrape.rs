@@ -2,7 +2,6 @@
 
 use std::{
     io, mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak},
     task::{Context, Poll, Waker},
     thread,
@@ -14,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Format, Metrics,
+    collect::reading::caught,
     labels::{ScrapeFormat, ScrapeStatus},
 };
 
@@ -138,7 +138,7 @@ fn give(answer: &Mutex<Answer>, bytes: Option<Bytes>) {
     let awaited = mem::replace(&mut *answer.lock(), Answer::Given(bytes));
     if let Answer::Awaited(Some(waker)) = awaited {
         // It is the executor's, and its panic must not cost the others their answers.
-        _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        _ = caught(|| waker.wake());
     }
 }
 
@@ -184,9 +184,7 @@ impl Encodings<'_> {
             Some(bytes) => compressed(bytes),
             None if wanted.gzip => None,
             // Code of the service runs elsewhere. A fault of ours costs this scrape, but not the thread.
-            None => catch_unwind(AssertUnwindSafe(|| encode(metrics, wanted.format)))
-                .ok()
-                .map(Bytes::from),
+            None => caught(|| encode(metrics, wanted.format)).map(Bytes::from),
         };
         let encoding = Encoding {
             took: plain.took + stopwatch.elapsed(),
@@ -214,10 +212,13 @@ fn compressed(_: &[u8]) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, task::Wake};
+    use std::{future::poll_fn, panic::panic_any, task::Wake};
 
     use super::*;
-    use crate::testing::gate::{Gate, Gated};
+    use crate::testing::{
+        PanicsAgain,
+        gate::{Gate, Gated},
+    };
 
     const TEXT: Wanted = Wanted { format: Format::Text, gzip: false };
     const OPENMETRICS: Wanted = Wanted { format: Format::OpenMetrics, gzip: false };
@@ -306,7 +307,7 @@ mod tests {
         struct Panics;
         impl Wake for Panics {
             fn wake(self: Arc<Self>) {
-                panic!("a waker panics, as the test wants");
+                panic_any(PanicsAgain);
             }
         }
         let (scraper, gate) = gated();

@@ -24,8 +24,11 @@ const PATH: &str = "/metrics";
 /// No request of a scraper comes near it.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// After this a connection is closed between two requests, so that none is kept for good.
+/// From then on a connection is closed as soon as no request is under way, so that none is kept for good.
 const CONNECTION_AGE: Duration = Duration::from_mins(5);
+
+/// As good as no limit, and more than this may be too far ahead for hyper to reckon with.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// How long to leave be when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -199,7 +202,7 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header)
+            .header_read_timeout(self.limits.header.min(FOR_EVER))
             .max_buf_size(MAX_HEAD);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -231,7 +234,7 @@ impl Server {
     }
 }
 
-/// Serves a connection until it ends, is old, or the server is to stop.
+/// Serves a connection until it ends by itself or by a limit, or the server is to stop.
 async fn connection(
     http: http1::Builder,
     stream: TcpStream,
@@ -254,9 +257,9 @@ async fn connection(
             _ = connection.as_mut() => return,
             () = asked.notified() => late.set(until_next()),
             () = &mut late => return,
+            () = &mut old, if !old.is_elapsed() => connection.as_mut().graceful_shutdown(),
             // The sender is dropped.
             _ = stopped.changed() => break,
-            () = &mut old => break,
         }
     }
     connection.as_mut().graceful_shutdown();
@@ -277,6 +280,7 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         sync::oneshot,
         task::JoinHandle,
+        time,
     };
 
     use super::*;
@@ -397,16 +401,53 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn further_connections_wait_for_their_turn() {
-        let running = run(|server| server.max_connections(1));
+    async fn the_longest_limits_are_as_good_as_none() {
+        let running = run(|server| {
+            let server = server.header_timeout(Duration::MAX).answer_timeout(Duration::MAX);
+            server.shutdown_timeout(Duration::MAX)
+        });
+        let found = exchange(running.address, "GET /metrics").await;
+        assert!(found.starts_with("HTTP/1.1 200 OK\r\n"), "{found}");
+        running.stop.send(()).unwrap();
+        running.task.await.unwrap().unwrap();
+    }
+
+    /// A connection that nothing but its age ends.
+    fn run_for_long() -> Running {
+        let long = CONNECTION_AGE * 10;
+        run(|server| server.header_timeout(long).answer_timeout(long))
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_is_closed_between_two_requests() {
+        let running = run_for_long();
+        let mut kept = TcpStream::connect(running.address).await.unwrap();
+        for _ in 0..2 {
+            kept.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"metrics are at /metrics\n") {
+                answer.push(kept.read_u8().await.unwrap());
+            }
+        }
+        // Nothing moves from now on but time.
+        time::pause();
+        let began = time::Instant::now();
+        assert_eq!(rest(kept).await, "");
+        assert!(began.elapsed() < CONNECTION_AGE * 2);
+    }
+
+    #[tokio::test]
+    async fn an_answer_under_way_outlives_the_age_of_its_connection() {
+        let running = run_for_long();
         running.gate.close();
-        let first = send(running.address, GET).await;
+        let scrape = send(running.address, GET).await;
         tokio::task::spawn_blocking(|| running.gate.wait_for_arrivals(1)).await.unwrap();
-        let second = tokio::spawn(exchange(running.address, "GET /metrics"));
-        let gate = running.gate;
-        gate.open();
-        drop(first);
-        assert!(second.await.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
-        assert_eq!(gate.arrivals(), 2);
+        time::pause();
+        time::sleep(CONNECTION_AGE * 2).await;
+        time::resume();
+        running.gate.open();
+        // And then it is closed.
+        let answer = rest(scrape).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
 }

@@ -23,6 +23,7 @@ const MOST: u64 = 1 << 53;
 ///
 /// Every observation is counted, whatever its value:
 ///
+/// - a fraction counts as the nearest billionth;
 /// - one larger than 2^53 units (nanoseconds, bytes, billionths) adds 2^53 to the sum, which saturates;
 /// - NaN and infinity fall into the `+Inf` bucket and add nothing to the sum;
 /// - a negative fraction, be it infinite, counts as 0.
@@ -142,6 +143,10 @@ impl<L: LabelSet, V: Observation> HistogramFamily<L, V> {
     }
 }
 
+fn buckets_of(definition: &Definition) -> &'static Buckets {
+    definition.buckets.expect("a checked definition of a histogram has buckets")
+}
+
 impl<V: Observation> FamilyType for Histogram<V> {
     const KIND: Kind = Kind::Histogram;
     const LABELS: &'static Labels = &Labels::NONE;
@@ -149,7 +154,7 @@ impl<V: Observation> FamilyType for Histogram<V> {
     const UNIT: UnitRule = V::UNIT;
 
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
-        let buckets = registrar.buckets(definition);
+        let buckets = buckets_of(definition);
         let base = registrar.add(definition, Slot::Histogram(buckets), 1, None);
         Self { base, buckets, observations: PhantomData }
     }
@@ -163,7 +168,7 @@ impl<L: LabelSet, V: Observation> FamilyType for HistogramFamily<L, V> {
 
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
         let domain = L::domain(registrar);
-        let buckets = registrar.buckets(definition);
+        let buckets = buckets_of(definition);
         let slot = Slot::Histogram(buckets);
         let base = registrar.add(definition, slot, L::COUNT, domain);
         Self { base, stride: slot.cells(), buckets, types: PhantomData }

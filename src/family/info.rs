@@ -7,6 +7,7 @@ use crate::{
 
 /// The service's version and component, as labels of a series that is always 1.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Info;
 
 impl FamilyType for Info {

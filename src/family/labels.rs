@@ -123,7 +123,8 @@ pub trait RemovableValues: OpenValues {}
 
 /// The values of a domain's labels that a [`Domain`] has looked up: the place of their series.
 ///
-/// It is cheap to copy, may be kept, and goes into the label sets of all families of the domain.
+/// It is cheap to copy, may be kept, and goes into the label sets of all families of the domain, those of the same
+/// instance: another has other places.
 pub struct Open<D>(&'static Entry, PhantomData<fn(D)>);
 
 impl<D> Open<D> {

@@ -47,12 +47,16 @@ impl<B: Body, X: Exchange> Body for ResponseBody<B, X> {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     // A server cuts off what goes beyond the announced length.
-                    let bytes = (data.remaining() as u64).min(*this.left);
+                    let bytes = this.exchange.run(|| data.remaining()) as u64;
+                    let bytes = bytes.min(*this.left);
                     this.exchange.data(bytes);
                     *this.left -= bytes;
                 }
                 // A server drops a finished body without polling it again.
-                if frame.is_trailers() || *this.left == 0 || this.inner.is_end_stream() {
+                if frame.is_trailers()
+                    || *this.left == 0
+                    || this.exchange.run(|| this.inner.is_end_stream())
+                {
                     this.exchange.end(End::Complete);
                 }
             }

@@ -5,12 +5,14 @@ use std::mem;
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body;
 
+use super::{ClientExchange, ServerExchange};
 use crate::labels::HttpMethod;
 
 /// A request that a layer follows from its head to the end of the response.
 ///
-/// It makes its record when it is dropped: that the caller went away, unless it was told another end.
-pub trait Exchange {
+/// It makes its record when it is dropped: that the caller went away, unless it was told another end. No other crate
+/// can implement it.
+pub trait Exchange: Sealed {
     /// The method of the request.
     fn method(&self) -> HttpMethod;
 
@@ -24,6 +26,13 @@ pub trait Exchange {
     fn end(&mut self, end: End);
 }
 
+/// The types of the two sides.
+#[expect(unnameable_types, reason = "what nobody can name, nobody can implement")]
+pub trait Sealed {}
+
+impl Sealed for ServerExchange {}
+impl Sealed for ClientExchange {}
+
 /// An exchange until its end, where it is; none for a request that is left out.
 #[derive(Debug)]
 pub(super) struct Running<X>(pub(super) Option<X>);
@@ -36,11 +45,16 @@ impl<X: Exchange> Running<X> {
 
     /// Tells of the response head; gives the bytes of the body that are to come at most.
     pub(super) fn head<B: Body>(&mut self, response: &Response<B>) -> u64 {
-        let Some(exchange) = &mut self.0 else { return u64::MAX };
-        let hint = response.body().size_hint().exact();
-        let left = hint.or_else(|| announced_length(response.headers()));
-        let follows = Follows::of(exchange.method(), response, left);
-        exchange.head(response, follows);
+        let Some(exchange) = &self.0 else { return u64::MAX };
+        let method = exchange.method();
+        let (left, follows) = self.run(|| {
+            let hint = response.body().size_hint().exact();
+            let left = hint.or_else(|| announced_length(response.headers()));
+            (left, Follows::of(method, response, left))
+        });
+        if let Some(exchange) = &mut self.0 {
+            exchange.head(response, follows);
+        }
         if matches!(follows, Follows::Nothing | Follows::AnotherProtocol) {
             self.0 = None;
         }

@@ -48,7 +48,9 @@
 //!
 //! # Panics
 //!
-//! A panic is caught, recorded and resumed, so it takes its usual way.
+//! A panic is recorded and takes its usual way. One before the endpoint is found, of the function for it or of the
+//! request's body that is asked its size, counts under `unmatched`. What a server asks of a body beside its frames is
+//! not watched: if that panics, the request counts as one whose client went away.
 //!
 //! ```
 //! use std::convert::Infallible;

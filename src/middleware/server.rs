@@ -53,6 +53,19 @@ impl ServerExchange {
     }
 }
 
+/// Dropped only where code of the service panics before the exchange is started.
+pub(super) struct Starting<'a>(pub(super) &'a MetricsLayer, pub(super) RequestHead<'a>);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        let Self(layer, RequestHead { method, uri, .. }) = *self;
+        if !layer.excludes(uri.path()) {
+            let unmatched = layer.metrics.http.unmatched();
+            HttpRequestGuard::new(layer.metrics, method, unmatched, None).panicked();
+        }
+    }
+}
+
 impl Exchange for ServerExchange {
     fn method(&self) -> HttpMethod {
         self.guard.method()

@@ -1,12 +1,17 @@
 //! The service of the layer around a service.
 
-use std::task::{Context, Poll};
+use std::{
+    mem,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange};
+use super::{
+    MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange, server::Starting,
+};
 
 /// A service whose requests are recorded; made by [`MetricsLayer`].
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +41,11 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
+        let head = RequestHead::of(&request);
+        let starting = Starting(&self.layer, head);
         let size = request.body().size_hint().exact();
-        let mut exchange = ServerExchange::start(&self.layer, RequestHead::of(&request), size);
+        let mut exchange = ServerExchange::start(&self.layer, head, size);
+        mem::forget(starting);
         let future = exchange.run(|| self.inner.call(request));
         ResponseFuture::new(future, exchange)
     }

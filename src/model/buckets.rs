@@ -78,7 +78,7 @@ impl Buckets {
             if bound < 0.0 {
                 return Some("a bucket bound is not negative");
             }
-            self.integers[i] = round(bound * self.scale);
+            self.integers[i] = self.units(bound);
             // What is larger than everything is stored as the largest integer: it is above all bounds.
             if self.integers[i] == u64::MAX {
                 return Some(
@@ -91,6 +91,19 @@ impl Buckets {
             i += 1;
         }
         None
+    }
+
+    /// The largest observation in stored units that is no larger than a bound.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a bound is finite and not negative; one past the largest integer saturates"
+    )]
+    const fn units(&self, bound: f64) -> u64 {
+        // The product may be off by its rounding, either way; the quotient is what a reader makes of the units.
+        let nearest = (bound * self.scale + 0.5) as u64;
+        if nearest as f64 / self.scale > bound { nearest - 1 } else { nearest }
     }
 
     /// The rule for buckets that is broken, if one is.
@@ -157,15 +170,6 @@ impl Buckets {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a bound is finite and not negative; one past the largest integer saturates"
-)]
-const fn round(value: f64) -> u64 {
-    (value + 0.5) as u64
-}
-
 /// A bound in the canonical form of `OpenMetrics`: `0.5`, `1.0`, `100000.0`, `1e+06`.
 ///
 /// Prometheus 3 normalises to it and Prometheus 2 keeps what it is given, so both store the same series.
@@ -191,12 +195,17 @@ mod tests {
     use super::{Buckets, text};
 
     fn agree(bounds: &'static [f64], one_bound_each: bool) {
-        let buckets = Buckets::new(bounds, 1.0);
+        agree_in(1.0, bounds, one_bound_each);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
+    fn agree_in(scale: f64, bounds: &'static [f64], one_bound_each: bool) {
+        let buckets = Buckets::new(bounds, scale);
+        assert_eq!(buckets.broken_rule(), None);
         assert_eq!(buckets.one_bound_each, one_bound_each);
         for value in (0..2_000).chain([u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1]) {
-            #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
-            let below = bounds.iter().filter(|bound| **bound < value as f64).count();
-            assert_eq!(buckets.index(value), below, "{value}");
+            let below = bounds.iter().filter(|bound| **bound < value as f64 / scale).count();
+            assert_eq!(buckets.index(value), below, "{value} in {bounds:?}");
         }
     }
 
@@ -210,9 +219,21 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_scaled_and_rounded() {
-        let buckets = Buckets::new(&[0.005, 0.1, 10.0], 1e9);
-        assert_eq!(buckets.integers[..3], [5_000_000, 100_000_000, 10_000_000_000]);
+    fn a_bound_between_two_units_is_that_of_the_lower_one() {
+        agree(&[0.5, 1.5, 2.5], true);
+        agree(&[0.999_999_999_999_999_9, 1.25, 99.9, 1000.5], true);
+        agree(&[5.5, 6.1, 7.9], false);
+        agree_in(1e9, &[0.000_000_000_5, 0.000_000_001_9, 0.000_000_7, 0.000_003_000_9], true);
+    }
+
+    #[test]
+    fn a_bound_is_the_number_that_its_text_names() {
+        // Of some, the product with the scale is a little less.
+        for bound in (1..10_000).map(|thousandths: u32| f64::from(thousandths) / 1e3) {
+            let buckets = Buckets::new(Box::leak(Box::new([bound])), 1e9);
+            let nanoseconds: u64 = format!("{bound:.3}000000").replace('.', "").parse().unwrap();
+            assert_eq!(buckets.integers[0], nanoseconds, "{bound}");
+        }
     }
 
     #[test]

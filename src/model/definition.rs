@@ -318,7 +318,7 @@ const fn strip<'a>(text: &'a str, suffix: &str) -> &'a str {
     if ends_with(text, suffix) { text.split_at(text.len() - suffix.len()).0 } else { text }
 }
 
-const fn is_snake_case(name: &str) -> bool {
+pub(super) const fn is_snake_case(name: &str) -> bool {
     let name = name.as_bytes();
     let mut i = 0;
     while i < name.len() {

@@ -1,5 +1,6 @@
 //! The labels of a family.
 
+use super::definition::is_snake_case;
 use crate::escape::{is_plain, same};
 
 /// One label of a family.
@@ -211,19 +212,5 @@ pub const fn check_label_value(values: &[&str], position: usize) {
 }
 
 pub(crate) const fn is_label_name(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    let mut i = 0;
-    while i < bytes.len() {
-        let ok = match bytes[i] {
-            b'a'..=b'z' => true,
-            b'0'..=b'9' => i > 0,
-            b'_' => i > 0 && bytes[i - 1] != b'_',
-            _ => false,
-        };
-        if !ok {
-            return false;
-        }
-        i += 1;
-    }
-    !bytes.is_empty() && !same(name, "le")
+    is_snake_case(name) && !same(name, "le")
 }

@@ -141,16 +141,20 @@ pub(crate) struct Domain {
     view: View,
     /// The first family of the domain and of those below it, which overflows are counted under.
     name: OnceLock<&'static str>,
-    /// At most this many distinct values; 0 while the subsystem is off.
+    /// At most this many distinct values, if it is on.
     cap: usize,
+    /// Whether a subsystem that is exposed has it.
+    on: AtomicBool,
     row_len: AtomicU32,
     table: Table<Entry>,
     known: Mutex<Known>,
     /// Whether as many values are shown as may be.
     full: AtomicBool,
     /// Whether no values are taken but those that the table has, because no more are remembered or because
-    /// there are no cells for them.
+    /// there are no cells for them, or none yet.
     closed: AtomicBool,
+    /// Whether a value was looked up before the layout of the row was known.
+    used_early: AtomicBool,
     hasher: RandomState,
     other: OnceLock<&'static Entry>,
     /// What stands for all entries of a view that is summed.
@@ -203,11 +207,13 @@ impl Domain {
             view,
             name: OnceLock::new(),
             cap,
+            on: AtomicBool::new(false),
             row_len: AtomicU32::new(0),
             table: Table::new(),
             known: Mutex::new(Known::default()),
-            full: AtomicBool::new(cap == 0),
-            closed: AtomicBool::new(false),
+            full: AtomicBool::new(true),
+            closed: AtomicBool::new(true),
+            used_early: AtomicBool::new(false),
             hasher: RandomState::default(),
             other: OnceLock::new(),
             all: OnceLock::new(),
@@ -216,15 +222,26 @@ impl Domain {
         }))
     }
 
-    /// Makes room for the `cells` of a family in every row; the offset of the first. Only before
-    /// [`freeze`](Self::freeze).
+    /// Turns it on, and what it hangs below. Only before [`freeze`](Self::freeze), as the rest of the layout.
+    pub(crate) fn turn_on(&self) {
+        self.on.store(true, Relaxed);
+        if let Some((_, parent)) = self.nest {
+            parent.turn_on();
+        }
+    }
+
+    fn cap(&self) -> usize {
+        if self.on.load(Relaxed) { self.cap } else { 0 }
+    }
+
+    /// Makes room for the `cells` of a family in every row; the offset of the first.
     #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
-    pub(crate) fn reserve_cells(&self, family: &'static str, cells: usize) -> Address {
-        self.take_name(family);
+    pub(crate) fn reserve_cells(&self, cells: usize) -> Address {
         self.row_len.fetch_add(cells as Address, Relaxed)
     }
 
-    fn take_name(&self, family: &'static str) {
+    /// Takes the name of a family that is exposed, if it has none.
+    pub(crate) fn take_name(&self, family: &'static str) {
         self.name.get_or_init(|| family);
         if let Some((_, parent)) = self.nest {
             parent.take_name(family);
@@ -236,7 +253,14 @@ impl Domain {
         if matches!(self.view, View::Summed) && !self.freeze_with(ALL, &self.all) {
             return false;
         }
+        self.full.store(self.cap() == 0, Relaxed);
+        self.closed.store(false, Relaxed);
         self.freeze_with(OTHER, &self.other)
+    }
+
+    /// The names of its labels, if a value was looked up before the layout of the row was known.
+    pub(crate) fn used_early(&self) -> Option<&'static [&'static str]> {
+        self.used_early.load(Relaxed).then_some(self.labels)
     }
 
     /// Makes the entry whose labels all have this value; `false` if there is no room for it.
@@ -255,7 +279,7 @@ impl Domain {
     /// The family that overflows are counted under; none for a nested domain, which has no cap, nor while
     /// the subsystem is off.
     pub(crate) fn name(&self) -> Option<&'static str> {
-        if self.nest.is_none() && self.cap > 0 { self.name.get().copied() } else { None }
+        if self.nest.is_none() && self.cap() > 0 { self.name.get().copied() } else { None }
     }
 
     /// Says where overflows are counted.
@@ -337,7 +361,7 @@ impl Domain {
 
     #[cold]
     fn add(&'static self, first: &str, second: &str, reserved: bool) -> Option<&'static Entry> {
-        if self.cap == 0 {
+        if self.cap() == 0 {
             return None;
         }
         if self.is_other(first, second) {
@@ -440,14 +464,14 @@ impl Domain {
         let Some(entry) = self.entry(value, "", code, labels) else {
             // The process has no cells left.
             drop(known);
-            if self.cap > 0 {
+            if self.cap() > 0 {
                 self.show_other();
             }
             self.closed.store(true, Relaxed);
             return self.other();
         };
         parent.children.add(entry);
-        if self.cap > 0 {
+        if self.cap() > 0 {
             known.shown.insert(&entry.labels, entry);
         }
         entry
@@ -472,7 +496,14 @@ impl Domain {
     }
 
     fn other(&self) -> &'static Entry {
-        self.other.get().expect("an instance freezes its domains before anyone can reach them")
+        self.other.get().copied().unwrap_or_else(|| self.early())
+    }
+
+    /// What a part gets that looks a value up while the instance is made: nothing can be counted in it.
+    #[cold]
+    fn early(&self) -> &'static Entry {
+        self.used_early.store(true, Relaxed);
+        self.entry_at(local::SINK, OTHER, "", 0, String::new())
     }
 
     fn is_other(&self, first: &str, second: &str) -> bool {
@@ -490,7 +521,7 @@ impl Domain {
 
     #[cold]
     fn overflow(&'static self) -> &'static Entry {
-        if self.cap > 0 {
+        if self.cap() > 0 {
             if !self.other_is_shown.load(Relaxed) {
                 self.show_other();
                 #[cfg(feature = "tracing")]
@@ -507,7 +538,6 @@ impl Domain {
         self.other()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a value is cut at 128 bytes")]
     fn entry(
         &self,
         first: &str,
@@ -516,8 +546,20 @@ impl Domain {
         labels: String,
     ) -> Option<&'static Entry> {
         let row_len = self.row_len.load(Relaxed) as usize;
-        let row = if self.cap > 0 { local::allocate(row_len) } else { local::unread(row_len) }?;
-        Some(Box::leak(Box::new(Entry {
+        let row = if self.cap() > 0 { local::allocate(row_len) } else { local::unread(row_len) }?;
+        Some(self.entry_at(row, first, second, code, labels))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a value is cut at 128 bytes")]
+    fn entry_at(
+        &self,
+        row: Address,
+        first: &str,
+        second: &str,
+        code: u16,
+        labels: String,
+    ) -> &'static Entry {
+        Box::leak(Box::new(Entry {
             domain: self.id,
             code,
             hash: self.hash(first, second),
@@ -527,7 +569,7 @@ impl Domain {
             labels: labels.into(),
             removed: AtomicBool::new(false),
             children: Children::new(),
-        })))
+        }))
     }
 
     fn hash(&self, first: &str, second: &str) -> u64 {
@@ -589,7 +631,9 @@ mod tests {
 
     fn domain(labels: &'static [&'static str], cap: usize) -> &'static Domain {
         let domain = Domain::new(labels, None, View::Plain, cap);
-        domain.reserve_cells("test_total", 1);
+        domain.reserve_cells(1);
+        domain.take_name("test_total");
+        domain.turn_on();
         assert!(domain.freeze());
         domain.count_overflows_in(local::allocate(1).unwrap());
         domain

@@ -19,7 +19,7 @@ const SLABS: usize = 256;
 static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::new(SLABS));
 
 /// Cells that nothing reads, for what is not exposed.
-const SINK: Address = 0;
+pub(crate) const SINK: Address = 0;
 /// How many cells the sink has.
 const SINK_CELLS: usize = CHUNK;
 

@@ -111,6 +111,8 @@ label_values! {
 
 /// Figures of the business; those that are `None` are left as they are.
 ///
+/// Later versions may have more fields: end with `..BusinessStats::default()`.
+///
 /// ```
 /// use backend_metrics::{BusinessStats, Metrics};
 ///

@@ -212,6 +212,8 @@ open_labels! {
 }
 
 /// The level of a cache, for [`Metrics::update_cache_stats`]. What is `None` stays as it was.
+///
+/// Later versions may have more fields: end with `..CacheStats::default()`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
     /// Entries of the cache in memory.

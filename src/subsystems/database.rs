@@ -403,10 +403,16 @@ impl Drop for TransactionGuard {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        sync::mpsc::{Sender, channel},
+        time::Duration,
+    };
 
     use super::{DatabaseErrorType, QueryStatus, QueryType};
-    use crate::{PoolStats, testing::Fixture};
+    use crate::{
+        PoolStats,
+        testing::{Fixture, PanicsAgain},
+    };
 
     #[test]
     fn a_query_is_counted_and_timed_once_whatever_its_end() {
@@ -491,6 +497,29 @@ mod tests {
             (r#"database_pool_connections{state="active"}"#, 3.0),
             (r#"database_pool_connections{state="total"}"#, 20.0),
         ]);
+    }
+
+    #[test]
+    fn a_pool_that_is_gone_is_dropped_where_it_was_read() {
+        struct TellsWhere(Sender<Option<String>>, PanicsAgain);
+        impl Drop for TellsWhere {
+            fn drop(&mut self) {
+                self.0.send(std::thread::current().name().map(str::to_owned)).unwrap();
+            }
+        }
+        let test = Fixture::new();
+        let (sender, threads) = channel();
+        let tells = TellsWhere(sender, PanicsAgain);
+        test.metrics.add_database_pool_source(move || {
+            _ = &tells;
+            None
+        });
+        for _ in 0..3 {
+            let panics =
+                r#"application_errors_total{error_type="collector_panic",severity="error"}"#;
+            test.assert_series(&[(panics, 1.0)]);
+        }
+        assert_eq!(threads.try_iter().collect::<Vec<_>>(), [Some("metrics-collect".to_owned())]);
     }
 
     #[test]

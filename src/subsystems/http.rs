@@ -187,13 +187,21 @@ helpers! {
     ///
     /// `endpoint` is the route template, not the path.
     pub fn start_http_request(self, method: &Method, endpoint: &str) -> HttpRequestGuard {
-        HttpRequestGuard::new(self, method, self.http.endpoints.get(endpoint), None)
+        let endpoint = self.http.endpoints.get(endpoint);
+        let mut guard = HttpRequestGuard::new(self, method, endpoint, None);
+        guard.minds_panics = true;
+        guard
     }
 }
 
-/// A request that is under way. Dropped before its end it counts as cancelled, with the status 499.
+/// A request that is under way. Dropped before its end it counts as cancelled, with the status 499; dropped by a panic
+/// as [`panicked`](Self::panicked).
 #[derive(Debug)]
 #[must_use = "a guard dropped at once records a request whose client went away"]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "any of them can be true, whatever the others are"
+)]
 pub struct HttpRequestGuard {
     watch: Stopwatch,
     method: HttpMethod,
@@ -214,6 +222,9 @@ pub struct HttpRequestGuard {
     upgraded: bool,
     /// Whether it is known how the request ended.
     ended: bool,
+    /// Whether a panic that drops it is that of its handler. The layer sees panics itself: what it follows may be
+    /// unwound with a neighbour.
+    minds_panics: bool,
 }
 
 /// A size that the request does not say, or the time to a head that is not there.
@@ -240,6 +251,7 @@ impl HttpRequestGuard {
             ends_with_head: false,
             upgraded: false,
             ended: false,
+            minds_panics: false,
         }
     }
 
@@ -306,7 +318,6 @@ impl HttpRequestGuard {
     /// then: a client that leaves it has not cancelled it.
     pub fn streaming(&mut self) {
         self.ends_with_head = true;
-        self.ended = self.has_head();
     }
 
     /// The handler failed: 500, unless the head was sent.
@@ -359,8 +370,12 @@ impl Drop for HttpRequestGuard {
         let http = &self.watch.metrics().http;
         let route = http.route(self.endpoint, self.method);
         if !self.ended {
-            self.status = client_closed_request();
-            http.requests_cancelled.get(route).inc();
+            if self.minds_panics && std::thread::panicking() {
+                self.panic();
+            } else if !ended_before {
+                self.status = client_closed_request();
+                http.requests_cancelled.get(route).inc();
+            }
         }
         http.requests.get(http.response(route, self.status)).inc();
         let cells = route.cells();

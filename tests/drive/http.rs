@@ -142,19 +142,18 @@ fn not_answered(to: &mut Driver) {
         "#,
     );
 
-    let cancelled = r#"
-        http_requests_total{method="GET",endpoint="/orders/{id}",status="499"} +1
-        http_requests_cancelled_total{method="GET",endpoint="/orders/{id}"} +1
-        http_request_duration_seconds{method="GET",endpoint="/orders/{id}"} observes 0.008
-        http_active_requests{endpoint="/orders/{id}"} -1
-        "#;
     let request = to.step(start, ACTIVE);
     to.step(
         |to| {
             to.advance(ms(8));
             drop(request);
         },
-        cancelled,
+        r#"
+        http_requests_total{method="GET",endpoint="/orders/{id}",status="499"} +1
+        http_requests_cancelled_total{method="GET",endpoint="/orders/{id}"} +1
+        http_request_duration_seconds{method="GET",endpoint="/orders/{id}"} observes 0.008
+        http_active_requests{endpoint="/orders/{id}"} -1
+        "#,
     );
     let request = to.step(start, ACTIVE);
     to.step(
@@ -162,6 +161,11 @@ fn not_answered(to: &mut Driver) {
             to.advance(ms(8));
             panic_with(request);
         },
-        cancelled,
+        r#"
+        http_requests_total{method="GET",endpoint="/orders/{id}",status="500"} +1
+        http_panics_total{endpoint="/orders/{id}"} +1
+        http_request_duration_seconds{method="GET",endpoint="/orders/{id}"} observes 0.008
+        http_active_requests{endpoint="/orders/{id}"} -1
+        "#,
     );
 }

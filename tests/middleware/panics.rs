@@ -11,7 +11,9 @@ use tower::{Layer, Service, service_fn};
 
 use crate::{
     exposed::{Test, order},
-    scripted::{Answers, Failure, Plan, Scripted, Step::*, answer, panics, poll, read},
+    scripted::{
+        Answers, Failure, Plan, Scripted, Step::*, answer, panic, panics, poll, poll_frame, read,
+    },
 };
 
 /// Makes a 500 of a panic in its inner service's future, as a layer further in may do.
@@ -88,6 +90,71 @@ fn a_request_that_is_unwound_with_a_neighbour_is_not_blamed() {
         http_requests_total{method="PUT",endpoint="/orders/{id}",status="500"} 1
         http_request_duration_seconds_count{method="PUT",endpoint="/orders/{id}"} 1
         http_request_size_bytes_count{method="PUT",endpoint="/orders/{id}"} 1
+        http_panics_total{endpoint="/orders/{id}"} 1
+        "#,
+    );
+}
+
+#[test]
+fn a_panic_before_the_endpoint_is_found_is_a_500_of_none() {
+    let expected = r#"
+        http_requests_total{method="GET",endpoint="unmatched",status="500"} 1
+        http_request_duration_seconds_count{method="GET",endpoint="unmatched"} 1
+        http_panics_total{endpoint="unmatched"} 1
+        "#;
+    let test = Test::new();
+    let mut request = order("GET", Plan::ok());
+    *request.body_mut() = Scripted::whose_size_panics();
+    panics(|| test.service().call(request));
+    test.assert_moved(expected);
+
+    let test = Test::new();
+    let layer = test.layer().endpoint(|_| panic());
+    let mut service = layer.layer(Answers { clock: test.clock.clone() });
+    panics(|| service.call(order("GET", Plan::ok())));
+    test.assert_moved(expected);
+
+    // One that is left out stays so.
+    let test = Test::new();
+    let mut service =
+        test.layer().exclude(&["/orders/*"]).layer(Answers { clock: test.clock.clone() });
+    let mut request = order("GET", Plan::ok());
+    *request.body_mut() = Scripted::whose_size_panics();
+    panics(|| service.call(request));
+    test.assert_moved("");
+}
+
+#[test]
+fn a_panic_of_a_body_that_is_asked_about_its_length_is_a_500() {
+    for plan in [Plan::ok().size_panics(), Plan::ok().body([Data(40), Data(60)]).end_panics(2)] {
+        let test = Test::new();
+        panics(|| test.answer("GET", plan.before([Takes(30)])));
+        test.assert_moved(
+            r#"
+            http_requests_total{method="GET",endpoint="/orders/{id}",status="500"} 1
+            http_request_duration_seconds_count{method="GET",endpoint="/orders/{id}"} 1
+            http_request_duration_seconds_sum{method="GET",endpoint="/orders/{id}"} 0.03
+            http_request_size_bytes_count{method="GET",endpoint="/orders/{id}"} 1
+            http_panics_total{endpoint="/orders/{id}"} 1
+            "#,
+        );
+    }
+}
+
+#[test]
+fn a_panic_of_a_body_that_is_asked_for_its_end_keeps_the_status() {
+    let test = Test::new();
+    let plan = Plan::ok().body([Data(40), Data(60)]).end_panics(1);
+    let mut response = test.answer("GET", plan).unwrap();
+    panics(|| poll_frame(response.body_mut()).is_ready());
+    test.assert_moved(
+        r#"
+        http_requests_total{method="GET",endpoint="/orders/{id}",status="200"} 1
+        http_request_duration_seconds_count{method="GET",endpoint="/orders/{id}"} 1
+        http_time_to_first_byte_seconds_count{method="GET",endpoint="/orders/{id}"} 1
+        http_request_size_bytes_count{method="GET",endpoint="/orders/{id}"} 1
+        http_response_size_bytes_count{method="GET",endpoint="/orders/{id}"} 1
+        http_response_size_bytes_sum{method="GET",endpoint="/orders/{id}"} 40
         http_panics_total{endpoint="/orders/{id}"} 1
         "#,
     );

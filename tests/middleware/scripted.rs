@@ -110,13 +110,22 @@ pub(crate) struct Scripted {
     sized: bool,
     /// Whether it says that its end is reached.
     tells_end: bool,
+    /// Whether it panics when it is asked its size.
+    size_panics: bool,
+    /// With how many steps left it panics when it is asked whether its end is reached.
+    end_panics: Option<usize>,
 }
 
 impl Scripted {
     /// A body of known length.
     pub(crate) fn sized(bytes: usize) -> Self {
         let steps = [Step::Data(bytes)].into();
-        Self { script: Script { steps, clock: None }, sized: true, tells_end: false }
+        Self { script: Script { steps, clock: None }, sized: true, ..Self::default() }
+    }
+
+    /// A body that panics when it is asked its size.
+    pub(crate) fn whose_size_panics() -> Self {
+        Self { size_panics: true, ..Self::default() }
     }
 
     /// A body of unknown length.
@@ -137,10 +146,16 @@ impl Body for Scripted {
     }
 
     fn is_end_stream(&self) -> bool {
+        if self.end_panics == Some(self.script.steps.len()) {
+            panic();
+        }
         self.tells_end && self.script.steps.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.size_panics {
+            panic();
+        }
         let bytes = |step: &Step| if let Step::Data(bytes) = step { *bytes as u64 } else { 0 };
         if self.sized {
             SizeHint::with_exact(self.script.steps.iter().map(bytes).sum())
@@ -196,6 +211,18 @@ impl Plan {
     /// The body says that its end is reached.
     pub(crate) fn tells_end(mut self) -> Self {
         self.response.body_mut().tells_end = true;
+        self
+    }
+
+    /// The body panics when it is asked its size.
+    pub(crate) fn size_panics(mut self) -> Self {
+        self.response.body_mut().size_panics = true;
+        self
+    }
+
+    /// The body panics when it is asked, with so many steps left, whether its end is reached.
+    pub(crate) fn end_panics(mut self, left: usize) -> Self {
+        self.response.body_mut().end_panics = Some(left);
         self
     }
 

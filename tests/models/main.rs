@@ -63,7 +63,8 @@
 //! | a day that lies ahead is begun again | an amount is lost |
 //! | the depth of a session's queue is loaded and stored | the gauge does not come back to 0 |
 //! | figures are read and set without the lock | the second scrape shows the first's |
-//! | a reading begins by load and store, or ends by a relaxed store | two read at once |
+//! | a reading begins without waiting, or waits once and does not look again | two read at once |
+//! | a reading ends without waking those who wait | it waits for ever |
 //! | the thread that encodes says that it ends under a lock of its own | a request has no answer |
 //! | it encodes before it takes the requests | an answer is older than its request |
 //! | a request looks for its answer and leaves its waker under two locks | it waits for ever |

@@ -45,6 +45,13 @@ impl Exchange {
         self.failed = true;
     }
 
+    /// A panic ends it: it is not cancelled.
+    pub(crate) fn panic(&mut self, m: &mut Model) -> bool {
+        m.count("http_panics_total", &[&self.endpoint], 1);
+        self.fail();
+        false
+    }
+
     pub(crate) fn record(&self, m: &mut Model, took: Duration, cancelled: bool) {
         let route = [&*self.method, &*self.endpoint];
         let status = match self.head {

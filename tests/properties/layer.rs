@@ -262,10 +262,7 @@ impl Sent {
                 m.track_application_error(error, ErrorSeverity::Error);
                 exchange.fail();
             }
-            End::Panics => {
-                m.count("http_panics_total", &[&exchange.endpoint], 1);
-                exchange.fail();
-            }
+            End::Panics => _ = exchange.panic(m),
         }
         let cancelled = course.end == End::Left && !exchange.streams;
         exchange.record(m, course.took, cancelled);

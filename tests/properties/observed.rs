@@ -1,5 +1,10 @@
 //! What histograms observe, by the rules that the documentation of `Observation` states.
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "what is compared with a bound is near it or far off"
+)]
+
 use std::time::Duration;
 
 /// The most that one observation adds to a sum.
@@ -21,20 +26,19 @@ impl Observed for Duration {
     const DECIMALS: usize = 9;
 
     fn is_at_most(self, bound: f64) -> bool {
-        self <= Duration::from_nanos(billionths(bound))
+        nanoseconds(self) as f64 / 1e9 <= bound
     }
 
     fn amount(self) -> u64 {
-        u64::try_from(self.as_nanos()).unwrap_or(MOST).min(MOST)
+        nanoseconds(self).min(MOST)
     }
 }
 
 impl Observed for u64 {
     const DECIMALS: usize = 0;
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are whole")]
     fn is_at_most(self, bound: f64) -> bool {
-        self <= bound as u64
+        self as f64 <= bound
     }
 
     fn amount(self) -> u64 {
@@ -46,12 +50,16 @@ impl Observed for f64 {
     const DECIMALS: usize = 9;
 
     fn is_at_most(self, bound: f64) -> bool {
-        !self.is_nan() && self < f64::INFINITY && billionths(self) <= billionths(bound)
+        !self.is_nan() && self < f64::INFINITY && billionths(self) as f64 / 1e9 <= bound
     }
 
     fn amount(self) -> u64 {
         if self < f64::INFINITY { billionths(self).min(MOST) } else { 0 }
     }
+}
+
+fn nanoseconds(of: Duration) -> u64 {
+    u64::try_from(of.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[expect(

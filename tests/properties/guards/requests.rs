@@ -39,7 +39,7 @@ guards! { for m, t, took:
             t.exchange.streams = true;
         }
     }
-    ends(cancelled: bool, dropped: !t.exchange.streams, panics: !t.exchange.streams) {
+    ends(cancelled: bool, dropped: !t.exchange.streams, panics: t.exchange.panic(m)) {
         end() => false,
         upgraded(status: StatusCode) via |request| {
             request.head(status);
@@ -51,11 +51,7 @@ guards! { for m, t, took:
             false
         },
         failed() => { t.exchange.fail(); false },
-        panicked() => {
-            m.count("http_panics_total", &[&t.exchange.endpoint], 1);
-            t.exchange.fail();
-            false
-        },
+        panicked() => t.exchange.panic(m),
     } then { t.exchange.record(m, took, cancelled); }
 
     mod upstream: UpstreamRequestGuard = start_upstream_request(upstream: &'static str, method: Method)
