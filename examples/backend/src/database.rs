@@ -3,7 +3,7 @@
 //! All of the SQL runs through this file, so every query is recorded, and in one place: the wait for its
 //! connection, its kind, its time, its rows and its error.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use backend_metrics::{
     Metrics, PoolStats,
@@ -17,7 +17,7 @@ use sqlx::{
     query::{Query, QueryAs},
 };
 use tempfile::TempDir;
-use tokio::time::{self, Instant, error::Elapsed};
+use tokio::time::{self, Instant};
 
 use crate::faults::{Fault, Faults};
 
@@ -25,21 +25,19 @@ use crate::faults::{Fault, Faults};
 pub const CONNECTIONS: u32 = 20;
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a caller waits for the answer to a query. A server that was cut off does not say so.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Readers do not wait for the writer, and writers wait for each other, for less than a query may take.
+/// Readers do not wait for the writer, and writers wait for each other.
 const SQLITE_SETTINGS: &str =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 4000;";
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;";
 
 /// How long the pool is dry at a time.
 const TROUBLE: Duration = Duration::from_secs(5);
-/// Takes its time, and less than it may.
+/// Takes its time.
 const SLOW: &str = "WITH RECURSIVE numbers (number) AS \
-    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2000000) \
+    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 5000000) \
     SELECT COUNT(*) FROM numbers";
 /// Fails.
 const WRONG: &str = "SELECT nothing FROM nowhere";
@@ -115,7 +113,8 @@ impl Database {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        select(self.metrics, &mut self.connection().await?, query).await
+        let mut connection = self.connection().await?;
+        select(self.metrics, &mut connection, query).await
     }
 
     /// Adds rows; gives how many.
@@ -138,9 +137,9 @@ impl Database {
 
     /// Begins a transaction that writes. `operation` says what for, by a name out of the code.
     pub async fn begin(&self, operation: &'static str) -> Result<Transaction, Error> {
-        let mut connection = self.connection().await?;
-        connection.in_transaction = true;
+        let connection = self.connection().await?;
         let guard = self.metrics.start_database_transaction(operation);
+        let connection = InTransaction(Some(connection));
         let mut transaction = Transaction { connection, guard, metrics: self.metrics };
         transaction.control(self.begin).await?;
         Ok(transaction)
@@ -180,7 +179,7 @@ impl Database {
     }
 
     /// A connection of the pool, and how long it took to get one.
-    async fn connection(&self) -> Result<Lease, Error> {
+    async fn connection(&self) -> Result<PoolConnection<Any>, Error> {
         let wait = self.metrics.start_database_acquire();
         let connection = self.pool.acquire().await;
         match &connection {
@@ -191,7 +190,7 @@ impl Database {
                 wait.error();
             }
         }
-        connection.map(|connection| Lease { connection, in_transaction: false, waits: false })
+        connection
     }
 }
 
@@ -201,7 +200,7 @@ impl Database {
 /// it in the belief that the transaction is open, so that it refuses to begin another on that connection for ever.
 #[derive(Debug)]
 pub struct Transaction {
-    connection: Lease,
+    connection: InTransaction,
     guard: TransactionGuard,
     metrics: Metrics,
 }
@@ -212,80 +211,69 @@ impl Transaction {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        select(self.metrics, &mut self.connection, query).await
+        select(self.metrics, self.connection.get(), query).await
     }
 
     /// Adds rows; gives how many.
     pub async fn insert(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.connection, QueryType::Insert, statement).await
+        execute(self.metrics, self.connection.get(), QueryType::Insert, statement).await
     }
 
     /// Changes rows; gives how many.
     pub async fn update(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.connection, QueryType::Update, statement).await
+        execute(self.metrics, self.connection.get(), QueryType::Update, statement).await
     }
 
     /// Removes rows; gives how many.
     pub async fn delete(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, &mut self.connection, QueryType::Delete, statement).await
+        execute(self.metrics, self.connection.get(), QueryType::Delete, statement).await
     }
 
     /// Keeps the changes.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.control("COMMIT").await?;
-        self.connection.in_transaction = false;
+        self.connection.end();
         self.guard.commit();
         Ok(())
     }
 
     /// Begins or ends it.
     async fn control(&mut self, statement: &'static str) -> Result<(), Error> {
-        let done = time::timeout(QUERY_TIMEOUT, self.connection.ask().execute(statement)).await;
-        let done = self.connection.answered(done);
+        let done = self.connection.get().execute(statement).await;
         done.inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
         Ok(())
     }
 }
 
-/// A connection of the pool, which goes back when it is dropped.
-///
-/// Unless a transaction or a query is under way on it: then it is closed, which ends a transaction, and nobody else
-/// waits for what may never be answered.
+/// A connection that is rolled back before it goes back to the pool, unless its transaction has ended.
 #[derive(Debug)]
-struct Lease {
-    connection: PoolConnection<Any>,
-    in_transaction: bool,
-    waits: bool,
-}
+struct InTransaction(Option<PoolConnection<Any>>);
 
-impl Lease {
-    /// The connection, for one query.
-    fn ask(&mut self) -> &mut AnyConnection {
-        self.waits = true;
-        &mut self.connection
+impl InTransaction {
+    fn get(&mut self) -> &mut AnyConnection {
+        self.0.as_mut().expect("the transaction has not ended")
     }
 
-    /// What came of the query.
-    fn answered<T>(&mut self, answer: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
-        let answer = answer.map_err(|late| io::Error::new(io::ErrorKind::TimedOut, late))?;
-        self.waits = false;
-        answer
+    fn end(&mut self) {
+        self.0 = None;
     }
 }
 
-impl Drop for Lease {
+impl Drop for InTransaction {
     fn drop(&mut self) {
-        self.connection.close_on_drop();
-        if !self.in_transaction && !self.waits {
-            // It asks the database whether the connection is of use, and that may not be answered either.
-            tokio::spawn(time::timeout(QUERY_TIMEOUT, self.connection.return_to_pool()));
+        if let Some(mut connection) = self.0.take() {
+            tokio::spawn(async move {
+                // An error means that there is nothing to roll back, or that the connection broke: the pool tries
+                // whether it is of use.
+                drop(connection.execute("ROLLBACK").await);
+            });
         }
     }
 }
 
 async fn select<T>(
     metrics: Metrics,
-    connection: &mut Lease,
+    connection: &mut AnyConnection,
     query: Select<T>,
 ) -> Result<Vec<T>, Error>
 where
@@ -293,19 +281,18 @@ where
 {
     // If the request is cancelled here, so is the query, and the guard says so.
     let guard = metrics.start_database_query(QueryType::Select);
-    let result = time::timeout(QUERY_TIMEOUT, query.fetch_all(connection.ask())).await;
-    finish(guard, connection.answered(result), |rows| rows.len() as u64)
+    let result = query.fetch_all(connection).await;
+    finish(guard, result, |rows| rows.len() as u64)
 }
 
 async fn execute(
     metrics: Metrics,
-    connection: &mut Lease,
+    connection: &mut AnyConnection,
     query_type: QueryType,
     statement: Statement,
 ) -> Result<u64, Error> {
     let guard = metrics.start_database_query(query_type);
-    let result = time::timeout(QUERY_TIMEOUT, statement.execute(connection.ask())).await;
-    let result = connection.answered(result).map(|done| done.rows_affected());
+    let result = statement.execute(connection).await.map(|done| done.rows_affected());
     finish(guard, result, |rows| *rows)
 }
 
@@ -324,13 +311,6 @@ fn finish<T>(
 /// Which of the label's values an error is.
 fn error_type(error: &Error) -> DatabaseErrorType {
     match error {
-        Error::Io(error)
-            if error
-                .get_ref()
-                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Elapsed>) =>
-        {
-            DatabaseErrorType::Timeout
-        }
         Error::Io(_)
         | Error::Tls(_)
         | Error::Protocol(_)
@@ -354,21 +334,9 @@ fn error_type(error: &Error) -> DatabaseErrorType {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use backend_metrics::Metrics;
-    use sqlx::any::AnyPoolOptions;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::{TcpListener, TcpStream},
-        time,
-    };
 
-    use super::{CONNECTIONS, Database, Statement};
-    use crate::reply::Problem;
-
-    /// How long a connection may take to be closed.
-    const CLOSE_DEADLINE: Duration = Duration::from_secs(20);
+    use super::{CONNECTIONS, Database};
 
     #[tokio::test]
     async fn a_database_of_another_kind_is_refused_without_its_password() {
@@ -382,110 +350,6 @@ mod tests {
             let error = error.to_string();
             assert!(error.contains(says) && !error.contains("secret"), "{address}: {error}");
         }
-    }
-
-    /// A `PostgreSQL` that lets clients in and then says nothing.
-    struct Silent(TcpListener);
-
-    impl Silent {
-        /// With a database that has room for one connection to it.
-        async fn with_database() -> (Self, Database) {
-            sqlx::any::install_default_drivers();
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let url = format!("postgres://me@127.0.0.1:{port}/?sslmode=disable");
-            let pool = AnyPoolOptions::new().max_connections(1).connect_lazy(&url).unwrap();
-            (Self(listener), Database { pool, metrics: Metrics::new(), begin: "BEGIN" })
-        }
-
-        /// Lets a client in and answers so many statements. Once it is asked for more, time flies while everybody
-        /// waits.
-        async fn is_asked(&self, statements: u32) -> TcpStream {
-            let (mut client, _) = self.0.accept().await.unwrap();
-            message(&mut client).await;
-            client.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
-            for _ in 0..statements {
-                assert_eq!(client.read_u8().await.unwrap(), b'Q');
-                message(&mut client).await;
-                client.write_all(b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05I").await.unwrap();
-            }
-            client.read_u8().await.unwrap();
-            time::pause();
-            client
-        }
-    }
-
-    /// Reads a message behind its type.
-    async fn message(client: &mut TcpStream) {
-        let length = client.read_u32().await.unwrap();
-        client.read_exact(&mut vec![0; length as usize - 4]).await.unwrap();
-    }
-
-    /// Waits until a client has closed its connection. Then time is what it was again.
-    async fn is_closed(mut client: TcpStream) {
-        let closed = async { client.read_to_end(&mut Vec::new()).await };
-        time::timeout(CLOSE_DEADLINE, closed).await.expect("it is closed").unwrap();
-        time::resume();
-    }
-
-    fn insertion() -> Statement {
-        sqlx::query("INSERT INTO nowhere VALUES (1)")
-    }
-
-    #[track_caller]
-    fn assert_lines(database: &Database, lines: &[&str]) {
-        let text = database.metrics.to_text();
-        for line in lines {
-            assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_query_that_is_not_answered_is_given_up_with_its_connection() {
-        let (server, database) = Silent::with_database().await;
-        let (answer, client) = tokio::join!(database.insert(insertion()), server.is_asked(0));
-        assert_eq!(Problem::from(answer.unwrap_err()).status(), 503);
-        is_closed(client).await;
-        // There is room for another.
-        let transaction = async {
-            let mut transaction = database.begin("insert").await?;
-            transaction.insert(insertion()).await
-        };
-        let (answer, client) = tokio::join!(transaction, server.is_asked(1));
-        answer.unwrap_err();
-        is_closed(client).await;
-        assert_lines(
-            &database,
-            &[
-                r#"database_errors_total{error_type="timeout"} 2"#,
-                r#"database_errors_total{error_type="connection_error"} 0"#,
-                r#"database_queries_total{query_type="insert",status="error"} 2"#,
-                r#"database_transactions_total{operation="insert",outcome="rolled_back"} 1"#,
-            ],
-        );
-    }
-
-    #[tokio::test]
-    async fn a_connection_does_not_go_back_while_it_may_be_of_no_use() {
-        let (server, database) = Silent::with_database().await;
-        // The caller goes away.
-        let client = tokio::select! {
-            _ = database.insert(insertion()) => panic!("there is no answer"),
-            client = server.is_asked(0) => client,
-        };
-        is_closed(client).await;
-        // All is answered, but for whether the connection is still there.
-        let transaction = async { database.begin("nothing").await?.commit().await };
-        let (answer, client) = tokio::join!(transaction, server.is_asked(2));
-        answer.unwrap();
-        is_closed(client).await;
-        assert_lines(
-            &database,
-            &[
-                r#"database_queries_total{query_type="insert",status="cancelled"} 1"#,
-                r#"database_transactions_total{operation="nothing",outcome="committed"} 1"#,
-            ],
-        );
     }
 
     #[tokio::test]

@@ -136,6 +136,7 @@ impl Backend {
             workers: Workers::new(metrics),
             stop: stop.clone(),
         });
+        strategies::resume(&app).await.map_err(|error| StartError::Database(error.into()))?;
 
         let until_stopped = |task: futures_util::future::BoxFuture<'static, ()>| {
             background.spawn(stop.clone().run_until_cancelled_owned(task));
@@ -201,12 +202,12 @@ impl Backend {
         }
     }
 
-    /// Listens no more, and ends the traffic and what is under way, then the rest; after ten seconds without waiting.
+    /// Ends the traffic, then what is under way, then the rest; after ten seconds without waiting.
     pub async fn stop(mut self) {
         let in_order = async {
+            self.stop_traffic().await;
             // Connections end after their request, WebSockets with a close frame, workers after their task.
             self.app.stop.cancel();
-            self.stop_traffic().await;
             ended(&self.server).await;
             ended(&self.background).await;
             // Last: what was under way asked it until its end.

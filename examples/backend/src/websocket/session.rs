@@ -42,12 +42,6 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// A queue and its other end.
-    pub(super) fn new(metrics: WebsocketSession) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
-        let (sender, queue) = mpsc::channel(QUEUE);
-        (Arc::new(Self { queue: sender, metrics }), queue)
-    }
-
     /// Puts a message into the queue, unless the client is too slow.
     pub(super) fn put(&self, message: Outgoing) {
         match self.queue.try_reserve() {
@@ -83,7 +77,8 @@ impl Session {
         select: Select,
         account: String,
     ) -> Self {
-        let (outbox, queue) = Outbox::new(metrics);
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let outbox = Arc::new(Outbox { queue: sender, metrics });
         Self { websockets, outbox, queue, topics: HashSet::new(), select, account }
     }
 
@@ -94,6 +89,9 @@ impl Session {
         let end = self.converse(&mut socket).await;
         if let Some(error) = end.error() {
             outbox.metrics.error(error);
+        }
+        if end == End::Oversized {
+            outbox.metrics.dropped(MessageDropReason::Oversized);
         }
         let closed = time::timeout(CLOSE_TIMEOUT, close(&mut socket, end)).await;
         tracing::info!(?end, in_time = closed.is_ok(), "WebSocket closed");
