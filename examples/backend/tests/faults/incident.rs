@@ -296,7 +296,7 @@ impl Incident {
             // Of its own: those of a backend that was stopped nobody matches, and they expire.
             let started = self.prometheus.value("process_start_time_seconds").unwrap_or(f64::NAN);
             let open = format!(
-                "SELECT COUNT(*) FROM orders WHERE state IN ('open', 'partially_filled') AND placed_at >= {started} * 1000"
+                "SELECT COUNT(*) FROM orders WHERE state IN ('open', 'partially_filled') AND placed_at >= {started:.3} * 1000"
             );
             levels.push((
                 r#"database_pool_connections{state="idle"}"#.to_owned(),
