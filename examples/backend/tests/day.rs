@@ -168,17 +168,16 @@ impl Scraper {
         panic!("{:?}", OF_A_MOMENT.map(|name| (name, sum(&last, name))));
     }
 
-    /// The memory in use in the second and in the last quarter of the scrapes, in MiB: the lower quartile of each. The
-    /// hash of a password takes 19 MiB for a moment, which one quarter has more often in it than another.
+    /// The median of the memory in use in the second and in the last quarter of the scrapes, in MiB.
     fn memory(&self) -> (f64, f64) {
         const MEBIBYTE: f64 = 1_048_576.0;
         let quarter = self.resident.len() / 4;
-        let kept = |number| {
+        let median = |number| {
             let mut part = self.resident[quarter * number..][..quarter].to_vec();
             part.sort_by(f64::total_cmp);
-            part[quarter / 4] / MEBIBYTE
+            part[quarter / 2] / MEBIBYTE
         };
-        (kept(1), kept(3))
+        (median(1), median(3))
     }
 }
 
