@@ -29,9 +29,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Readers do not wait for the writer, and writers wait for each other.
-const SQLITE_SETTINGS: &str =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;";
+/// Readers do not wait for the writer, and writers wait for each other. A cache is 256 KiB, as every connection has
+/// its own.
+const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+    PRAGMA busy_timeout = 5000; PRAGMA cache_size = -256;";
 
 /// How long the pool is dry at a time.
 const TROUBLE: Duration = Duration::from_secs(5);
