@@ -3,7 +3,7 @@
 //! All of the SQL runs through this file, so every query is recorded, and in one place: the wait for its
 //! connection, its kind, its time, its rows and its error.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use backend_metrics::{
     Metrics, PoolStats,
@@ -25,20 +25,22 @@ use crate::faults::{Fault, Faults};
 pub const CONNECTIONS: u32 = 20;
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a caller waits for the answer to a query. A server that was cut off does not say so.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Readers do not wait for the writer, and writers wait for each other. A cache is 256 KiB, as every connection has
-/// its own.
+/// Readers do not wait for the writer, and writers wait for each other, for less than a query may take. A cache is
+/// 256 KiB, as every connection has its own.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-    PRAGMA busy_timeout = 5000; PRAGMA cache_size = -256;";
+    PRAGMA busy_timeout = 4000; PRAGMA cache_size = -256;";
 
 /// How long the pool is dry at a time.
 const TROUBLE: Duration = Duration::from_secs(5);
-/// Takes its time.
+/// Takes its time, and less than it may.
 const SLOW: &str = "WITH RECURSIVE numbers (number) AS \
-    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 5000000) \
+    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2000000) \
     SELECT COUNT(*) FROM numbers";
 /// Fails.
 const WRONG: &str = "SELECT nothing FROM nowhere";
@@ -114,8 +116,7 @@ impl Database {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        let mut connection = self.connection().await?;
-        select(self.metrics, &mut connection, query).await
+        select(self.metrics, &mut self.connection().await?, query).await
     }
 
     /// Adds rows; gives how many.
@@ -138,9 +139,9 @@ impl Database {
 
     /// Begins a transaction that writes. `operation` says what for, by a name out of the code.
     pub async fn begin(&self, operation: &'static str) -> Result<Transaction, Error> {
-        let connection = self.connection().await?;
+        let mut connection = self.connection().await?;
+        connection.in_transaction = true;
         let guard = self.metrics.start_database_transaction(operation);
-        let connection = InTransaction(Some(connection));
         let mut transaction = Transaction { connection, guard, metrics: self.metrics };
         transaction.control(self.begin).await?;
         Ok(transaction)
@@ -180,7 +181,7 @@ impl Database {
     }
 
     /// A connection of the pool, and how long it took to get one.
-    async fn connection(&self) -> Result<PoolConnection<Any>, Error> {
+    async fn connection(&self) -> Result<Lease, Error> {
         let wait = self.metrics.start_database_acquire();
         let connection = self.pool.acquire().await;
         match &connection {
@@ -191,7 +192,7 @@ impl Database {
                 wait.error();
             }
         }
-        connection
+        connection.map(|connection| Lease { connection: Some(connection), in_transaction: false })
     }
 }
 
@@ -201,7 +202,7 @@ impl Database {
 /// it in the belief that the transaction is open, so that it refuses to begin another on that connection for ever.
 #[derive(Debug)]
 pub struct Transaction {
-    connection: InTransaction,
+    connection: Lease,
     guard: TransactionGuard,
     metrics: Metrics,
 }
@@ -212,69 +213,86 @@ impl Transaction {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        select(self.metrics, self.connection.get(), query).await
+        select(self.metrics, &mut self.connection, query).await
     }
 
     /// Adds rows; gives how many.
     pub async fn insert(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, self.connection.get(), QueryType::Insert, statement).await
+        execute(self.metrics, &mut self.connection, QueryType::Insert, statement).await
     }
 
     /// Changes rows; gives how many.
     pub async fn update(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, self.connection.get(), QueryType::Update, statement).await
+        execute(self.metrics, &mut self.connection, QueryType::Update, statement).await
     }
 
     /// Removes rows; gives how many.
     pub async fn delete(&mut self, statement: Statement) -> Result<u64, Error> {
-        execute(self.metrics, self.connection.get(), QueryType::Delete, statement).await
+        execute(self.metrics, &mut self.connection, QueryType::Delete, statement).await
     }
 
     /// Keeps the changes.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.control("COMMIT").await?;
-        self.connection.end();
+        self.connection.in_transaction = false;
         self.guard.commit();
         Ok(())
     }
 
     /// Begins or ends it.
     async fn control(&mut self, statement: &'static str) -> Result<(), Error> {
-        let done = self.connection.get().execute(statement).await;
+        let done =
+            self.connection.ask(async |connection| connection.execute(statement).await).await;
         done.inspect_err(|error| self.metrics.track_database_error(error_type(error)))?;
         Ok(())
     }
 }
 
-/// A connection that is rolled back before it goes back to the pool, unless its transaction has ended.
+/// A connection of the pool, which goes back when it is dropped, its transaction rolled back unless that has ended.
+///
+/// One that does not answer is closed: nobody else shall wait for it.
 #[derive(Debug)]
-struct InTransaction(Option<PoolConnection<Any>>);
+struct Lease {
+    /// Nothing once it did not answer.
+    connection: Option<PoolConnection<Any>>,
+    in_transaction: bool,
+}
 
-impl InTransaction {
-    fn get(&mut self) -> &mut AnyConnection {
-        self.0.as_mut().expect("the transaction has not ended")
-    }
-
-    fn end(&mut self) {
-        self.0 = None;
+impl Lease {
+    /// The answer to what is asked of the connection.
+    async fn ask<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let connection = self.connection.as_mut().ok_or(Error::WorkerCrashed)?;
+        if let Ok(answer) = time::timeout(QUERY_TIMEOUT, question(connection)).await {
+            return answer;
+        }
+        connection.close_on_drop();
+        self.connection = None;
+        Err(Error::Io(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl Drop for InTransaction {
+impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(mut connection) = self.0.take() {
-            tokio::spawn(async move {
-                // An error means that there is nothing to roll back, or that the connection broke: the pool tries
-                // whether it is of use.
+        let Some(mut connection) = self.connection.take() else { return };
+        let in_transaction = self.in_transaction;
+        connection.close_on_drop();
+        tokio::spawn(time::timeout(QUERY_TIMEOUT, async move {
+            if in_transaction {
+                // An error means that there is nothing to roll back, or that the connection broke.
                 drop(connection.execute("ROLLBACK").await);
-            });
-        }
+            }
+            // Asks the database whether the connection is of use.
+            connection.return_to_pool().await;
+        }));
     }
 }
 
 async fn select<T>(
     metrics: Metrics,
-    connection: &mut AnyConnection,
+    connection: &mut Lease,
     query: Select<T>,
 ) -> Result<Vec<T>, Error>
 where
@@ -282,19 +300,19 @@ where
 {
     // If the request is cancelled here, so is the query, and the guard says so.
     let guard = metrics.start_database_query(QueryType::Select);
-    let result = query.fetch_all(connection).await;
+    let result = connection.ask(async |connection| query.fetch_all(connection).await).await;
     finish(guard, result, |rows| rows.len() as u64)
 }
 
 async fn execute(
     metrics: Metrics,
-    connection: &mut AnyConnection,
+    connection: &mut Lease,
     query_type: QueryType,
     statement: Statement,
 ) -> Result<u64, Error> {
     let guard = metrics.start_database_query(query_type);
-    let result = statement.execute(connection).await.map(|done| done.rows_affected());
-    finish(guard, result, |rows| *rows)
+    let result = connection.ask(async |connection| statement.execute(connection).await).await;
+    finish(guard, result.map(|done| done.rows_affected()), |rows| *rows)
 }
 
 fn finish<T>(
@@ -312,6 +330,7 @@ fn finish<T>(
 /// Which of the label's values an error is.
 fn error_type(error: &Error) -> DatabaseErrorType {
     match error {
+        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => DatabaseErrorType::Timeout,
         Error::Io(_)
         | Error::Tls(_)
         | Error::Protocol(_)
@@ -335,9 +354,21 @@ fn error_type(error: &Error) -> DatabaseErrorType {
 
 #[cfg(test)]
 mod tests {
-    use backend_metrics::Metrics;
+    use std::time::Duration;
 
-    use super::{CONNECTIONS, Database};
+    use backend_metrics::Metrics;
+    use sqlx::any::AnyPoolOptions;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time,
+    };
+
+    use super::{CONNECTIONS, Database, Statement};
+    use crate::reply::Problem;
+
+    /// How long a connection may take to be closed.
+    const CLOSE_DEADLINE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
     async fn a_database_of_another_kind_is_refused_without_its_password() {
@@ -351,6 +382,110 @@ mod tests {
             let error = error.to_string();
             assert!(error.contains(says) && !error.contains("secret"), "{address}: {error}");
         }
+    }
+
+    /// A `PostgreSQL` that lets clients in and then says nothing.
+    struct Silent(TcpListener);
+
+    impl Silent {
+        /// With a database that has room for one connection to it.
+        async fn with_database() -> (Self, Database) {
+            sqlx::any::install_default_drivers();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let url = format!("postgres://me@127.0.0.1:{port}/?sslmode=disable");
+            let pool = AnyPoolOptions::new().max_connections(1).connect_lazy(&url).unwrap();
+            (Self(listener), Database { pool, metrics: Metrics::new(), begin: "BEGIN" })
+        }
+
+        /// Lets a client in and answers so many statements. Once it is asked for more, time flies while everybody
+        /// waits.
+        async fn is_asked(&self, statements: u32) -> TcpStream {
+            let (mut client, _) = self.0.accept().await.unwrap();
+            message(&mut client).await;
+            client.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
+            for _ in 0..statements {
+                assert_eq!(client.read_u8().await.unwrap(), b'Q');
+                message(&mut client).await;
+                client.write_all(b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05I").await.unwrap();
+            }
+            client.read_u8().await.unwrap();
+            time::pause();
+            client
+        }
+    }
+
+    /// Reads a message behind its type.
+    async fn message(client: &mut TcpStream) {
+        let length = client.read_u32().await.unwrap();
+        client.read_exact(&mut vec![0; length as usize - 4]).await.unwrap();
+    }
+
+    /// Waits until a client has closed its connection. Then time is what it was again.
+    async fn is_closed(mut client: TcpStream) {
+        let closed = async { client.read_to_end(&mut Vec::new()).await };
+        time::timeout(CLOSE_DEADLINE, closed).await.expect("it is closed").unwrap();
+        time::resume();
+    }
+
+    fn insertion() -> Statement {
+        sqlx::query("INSERT INTO nowhere VALUES (1)")
+    }
+
+    #[track_caller]
+    fn assert_lines(database: &Database, lines: &[&str]) {
+        let text = database.metrics.to_text();
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_query_that_is_not_answered_is_given_up_with_its_connection() {
+        let (server, database) = Silent::with_database().await;
+        let (answer, client) = tokio::join!(database.insert(insertion()), server.is_asked(0));
+        assert_eq!(Problem::from(answer.unwrap_err()).status(), 503);
+        is_closed(client).await;
+        // There is room for another.
+        let transaction = async {
+            let mut transaction = database.begin("insert").await?;
+            transaction.insert(insertion()).await
+        };
+        let (answer, client) = tokio::join!(transaction, server.is_asked(1));
+        answer.unwrap_err();
+        is_closed(client).await;
+        assert_lines(
+            &database,
+            &[
+                r#"database_errors_total{error_type="timeout"} 2"#,
+                r#"database_errors_total{error_type="connection_error"} 0"#,
+                r#"database_queries_total{query_type="insert",status="error"} 2"#,
+                r#"database_transactions_total{operation="insert",outcome="rolled_back"} 1"#,
+            ],
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_does_not_go_back_while_it_may_be_of_no_use() {
+        let (server, database) = Silent::with_database().await;
+        // The caller goes away.
+        let client = tokio::select! {
+            _ = database.insert(insertion()) => panic!("there is no answer"),
+            client = server.is_asked(0) => client,
+        };
+        is_closed(client).await;
+        // All is answered, but for whether the connection is still there.
+        let transaction = async { database.begin("nothing").await?.commit().await };
+        let (answer, client) = tokio::join!(transaction, server.is_asked(2));
+        answer.unwrap();
+        is_closed(client).await;
+        assert_lines(
+            &database,
+            &[
+                r#"database_queries_total{query_type="insert",status="cancelled"} 1"#,
+                r#"database_transactions_total{operation="nothing",outcome="committed"} 1"#,
+            ],
+        );
     }
 
     #[tokio::test]
