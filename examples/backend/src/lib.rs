@@ -136,7 +136,6 @@ impl Backend {
             workers: Workers::new(metrics),
             stop: stop.clone(),
         });
-        strategies::resume(&app).await.map_err(|error| StartError::Database(error.into()))?;
 
         let until_stopped = |task: futures_util::future::BoxFuture<'static, ()>| {
             background.spawn(stop.clone().run_until_cancelled_owned(task));

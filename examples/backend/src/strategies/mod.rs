@@ -38,10 +38,6 @@ const LARGEST_LOSS: i64 = 100_000_000_000_000;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 100;
 
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
-/// How far India is ahead of UTC. The day of the metrics begins at midnight there.
-const INDIA_MILLIS: i64 = 330 * 60 * 1000;
-
 /// A strategy.
 #[derive(Clone, Debug, FromRow, Serialize)]
 struct Strategy {
@@ -300,17 +296,6 @@ pub async fn accounts(app: &App) -> Result<BTreeSet<String>, Problem> {
     Ok(app.database.select(query).await?.into_iter().map(|(account,)| account).collect())
 }
 
-/// Takes over how many strategies were created today before this process started.
-pub async fn resume(app: &App) -> Result<(), sqlx::Error> {
-    let now = Utc::now().timestamp_millis();
-    let midnight = now - (now + INDIA_MILLIS).rem_euclid(DAY_MILLIS);
-    let query = sqlx::query_as("SELECT COUNT(*) FROM strategies WHERE created_at >= $1");
-    let rows: Vec<(i64,)> = app.database.select(query.bind(midnight)).await?;
-    let created = rows.iter().map(|(count,)| count.unsigned_abs()).sum();
-    app.metrics.set_strategies_created_today(created);
-    Ok(())
-}
-
 /// Does an operation on a strategy, and records how it ended, also if the caller goes away.
 async fn recorded<T>(
     metrics: Metrics,
@@ -431,6 +416,7 @@ fn rupees(paise: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use tempfile::TempDir;
 
     use super::*;
     use crate::{
@@ -441,11 +427,15 @@ mod tests {
 
     pub(super) const ACCOUNT: &str = "T-1";
 
+    async fn start(database: Option<String>) -> Backend {
+        let mut config = Config::parse_from(["test", "--listen", "127.0.0.1:0", "--traffic", "0"]);
+        (config.database, config.redis) = (database, None);
+        Backend::start(config, Metrics::new()).await.unwrap()
+    }
+
     /// A backend without traffic in which nothing happens but what the test does.
     pub(super) async fn backend() -> Backend {
-        let mut config = Config::parse_from(["test", "--listen", "127.0.0.1:0", "--traffic", "0"]);
-        (config.database, config.redis) = (None, None);
-        let backend = Backend::start(config, Metrics::new()).await.unwrap();
+        let backend = start(None).await;
         let app = backend.app();
         app.stop.cancel();
         backend.background.close();
@@ -543,15 +533,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_strategies_of_today_are_counted_on_after_a_restart() {
-        let backend = backend().await;
-        let app = backend.app();
-        let mut strategy = add(app, "1", &[]).await;
-        strategy.id = "2".to_owned();
-        strategy.created_at -= DAY_MILLIS;
-        insert(app, &strategy, &[]).await.unwrap();
-        resume(app).await.unwrap();
-        check(app, &[("total_strategies_created_today", 1.0)]);
+    async fn what_replicas_created_today_can_be_added_up() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("backend.sqlite").display().to_string();
+        let first = start(Some(file.clone())).await;
+        let strategy =
+            sqlx::query("INSERT INTO strategies VALUES ('1', 'A-01', 'a test', 1, $1, 0)");
+        let now = Utc::now().timestamp_millis();
+        first.app().database.insert(strategy.bind(now)).await.unwrap();
+        let second = start(Some(file)).await;
+        check(second.app(), &[("total_strategies_created_today", 0.0)]);
     }
 
     #[test]
