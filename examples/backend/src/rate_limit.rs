@@ -1,4 +1,7 @@
 //! How often a caller may ask.
+//!
+//! A caller is an account. Who need not say who they are, or have still to show it, are limited by the address that
+//! they call from: so nobody keeps others from logging in, nor the database busy with keys that are none.
 
 use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 
@@ -36,7 +39,7 @@ fn quota_of(endpoint: &str, in_a_second: u32) -> Option<Quota> {
     }
 }
 
-/// Limits every caller on every endpoint. Those who need not say who they are have one quota together.
+/// Limits every caller on every endpoint.
 #[derive(Debug)]
 pub struct RateLimits {
     metrics: Metrics,

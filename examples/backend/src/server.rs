@@ -1,6 +1,13 @@
 //! The HTTP server: connections, layers, and the way to a handler.
 
-use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use backend_metrics::{
     Exporter,
@@ -91,9 +98,9 @@ where
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let connections = GracefulShutdown::new();
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, say. The connections that are open go on.
                     tracing::error!(%error, "cannot accept a connection");
@@ -105,7 +112,14 @@ where
         };
         // A tick shall not wait for the next one to be sent with it.
         drop(stream.set_nodelay(true));
-        let service = TowerToHyperService::new(service.clone());
+        let peer = Peer(limited_as(peer.ip()).into());
+        let service = ServiceBuilder::new()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer.clone());
+                request
+            })
+            .service(service.clone());
+        let service = TowerToHyperService::new(service);
         let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = connections.watch(connection.into_owned());
         // A client that goes away is recorded by the layer; there is no more to do about it.
@@ -113,6 +127,18 @@ where
     }
     drop(listener);
     connections.shutdown().await;
+}
+
+/// Where a connection comes from.
+#[derive(Clone)]
+struct Peer(Arc<str>);
+
+/// The address that has a limit of its own: with IPv6 a network, in which anyone may have any address.
+fn limited_as(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
+    }
 }
 
 /// The span of a request: its trace is the caller's, if the request says so.
@@ -151,8 +177,14 @@ async fn handle(app: Arc<App>, mut request: Request<Incoming>) -> Result<Reply, 
     let Some(matched) = request.extensions_mut().remove::<Matched>() else {
         return Err(endpoint.map_or(Problem::NotFound("page"), |_| Problem::MethodNotAllowed));
     };
-    let account = app.auth.account(request.headers(), matched.access).await?;
-    app.limits.allow(&account, matched.template)?;
+    let peer = request
+        .extensions_mut()
+        .remove::<Peer>()
+        .ok_or_else(|| Problem::Internal("a request from nowhere".into()))?;
+    let attempt = || app.limits.allow(&peer.0, matched.template);
+    let account = app.auth.account(request.headers(), matched.access, attempt).await?;
+    let caller = if account.is_empty() { &*peer.0 } else { &account };
+    app.limits.allow(caller, matched.template)?;
     trouble(&app)?;
     (matched.handler)(Call { app, request, account, matched }).await
 }
@@ -164,4 +196,21 @@ fn trouble(app: &App) -> Result<(), Problem> {
         return Err(Problem::Internal("an error on purpose".into()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limited_as;
+
+    #[test]
+    fn a_network_has_one_limit_and_an_address_of_version_4_is_one_however_it_is_written() {
+        for (address, limited) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(limited_as(address.parse().unwrap()), limited);
+        }
+    }
 }

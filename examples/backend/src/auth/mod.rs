@@ -63,6 +63,12 @@ struct ApiKey {
     expires_at: i64,
 }
 
+impl ApiKey {
+    fn is_valid(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at > now.timestamp_millis()
+    }
+}
+
 impl Auth {
     /// Nobody is logged in yet.
     #[must_use]
@@ -83,19 +89,29 @@ impl Auth {
     }
 
     /// The account of a request, or why it may not call.
-    pub async fn account(&self, headers: &HeaderMap, access: Access) -> Result<String, Problem> {
+    ///
+    /// `attempt` says whether the caller may try: it is asked before Redis or the database is, and before the caller
+    /// is refused.
+    pub async fn account(
+        &self,
+        headers: &HeaderMap,
+        access: Access,
+        attempt: impl Fn() -> Result<(), Problem>,
+    ) -> Result<String, Problem> {
         if access == Access::Public {
             return Ok(String::new());
         }
         let account = if let Some(token) = bearer(headers) {
-            self.account_of_token(token)?
+            self.account_of_token(token).or_else(|unknown| attempt().and(Err(unknown)))?
         } else if let Some(key) = headers.get("x-api-key") {
-            let account = self.account_of_key(key).await?;
+            let account = self.account_of_key(key, &attempt).await?;
             if access == Access::Trade {
+                attempt()?;
                 return Err(Problem::Denied(DenialReason::InsufficientScope));
             }
             account
         } else {
+            attempt()?;
             return Err(Problem::Unauthenticated(DenialReason::MissingCredentials));
         };
         self.metrics.track_user_activity(&account);
@@ -109,10 +125,22 @@ impl Auth {
         open.then_some(claims.sub).ok_or(UNKNOWN)
     }
 
-    async fn account_of_key(&self, key: &HeaderValue) -> Result<String, Problem> {
+    async fn account_of_key(
+        &self,
+        key: &HeaderValue,
+        attempt: impl Fn() -> Result<(), Problem>,
+    ) -> Result<String, Problem> {
         let hash = hash_key(key.as_bytes());
         let cached = format!("api_key:{hash}");
-        let found = if let Some(found) = self.cache.get::<Option<ApiKey>>(&cached).await {
+        let now = now(self.metrics);
+        let mut found = self.cache.get_memory::<Option<ApiKey>>(&cached).await;
+        if !found.as_ref().is_some_and(|key| key.as_ref().is_some_and(|key| key.is_valid(now))) {
+            attempt()?;
+        }
+        if found.is_none() {
+            found = self.cache.get_redis(&cached).await;
+        }
+        let found = if let Some(found) = found {
             found
         } else {
             let query =
@@ -124,9 +152,7 @@ impl Auth {
             found
         };
         let (status, account) = match found {
-            Some(key) if key.expires_at > now(self.metrics).timestamp_millis() => {
-                (ApiKeyStatus::Valid, Some(key.account_id))
-            }
+            Some(key) if key.is_valid(now) => (ApiKeyStatus::Valid, Some(key.account_id)),
             Some(_) => (ApiKeyStatus::Expired, None),
             None => (ApiKeyStatus::Invalid, None),
         };
@@ -282,7 +308,7 @@ mod tests {
             value: &str,
         ) -> Result<String, DenialReason> {
             let headers = HeaderMap::from_iter([(header, value.parse().unwrap())]);
-            self.auth.account(&headers, access).await.map_err(|problem| match problem {
+            self.auth.account(&headers, access, || Ok(())).await.map_err(|problem| match problem {
                 Problem::Unauthenticated(reason) | Problem::Denied(reason) => reason,
                 problem => panic!("{problem}"),
             })
@@ -461,9 +487,9 @@ mod tests {
     async fn who_says_nothing_may_only_do_what_anyone_may() {
         let test = Fixture::new().await;
         let headers = HeaderMap::new();
-        assert_eq!(test.auth.account(&headers, Access::Public).await.unwrap(), "");
+        assert_eq!(test.auth.account(&headers, Access::Public, || Ok(())).await.unwrap(), "");
         assert!(matches!(
-            test.auth.account(&headers, Access::Account).await,
+            test.auth.account(&headers, Access::Account, || Ok(())).await,
             Err(Problem::Unauthenticated(DenialReason::MissingCredentials))
         ));
         test.assert_lines(&["daily_active_users 0"]);

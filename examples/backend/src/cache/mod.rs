@@ -149,14 +149,15 @@ impl Cache {
         }
     }
 
-    async fn get_memory<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// The value of a key, if it is in memory.
+    pub async fn get_memory<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let get = self.start(CacheOperation::Get, CacheLayer::Memory);
         let entry = self.memory.get(key.as_bytes()).await;
         read(get, entry.as_ref().map(|entry| &entry.value))
     }
 
-    /// Looks into Redis; what is found there is in memory from now on.
-    async fn get_redis<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// The value of a key, if it is in Redis; what is found there is in memory from now on.
+    pub async fn get_redis<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let get = self.start(CacheOperation::Get, CacheLayer::Redis);
         let Ok(entry) = self.redis.get(key).await else {
             get.error();
