@@ -48,9 +48,12 @@ pub enum Problem {
     /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
-    /// The caller is not known.
+    /// The caller is not known, and has to be.
     #[error("who are you?")]
     Unauthenticated(DenialReason),
+    /// What the caller shows to become known is wrong.
+    #[error("who are you?")]
+    WrongCredentials,
     /// The caller is known, and may not.
     #[error("you may not do this")]
     Denied(DenialReason),
@@ -92,7 +95,7 @@ impl Problem {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated(_) | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -132,7 +135,7 @@ impl Problem {
         let mut reply =
             json(status, &json!({ "error": self.to_string() })).unwrap_or_else(|_| empty(status));
         match self {
-            Self::Unauthenticated(_) => {
+            Self::Unauthenticated(_) | Self::WrongCredentials => {
                 let scheme = const { HeaderValue::from_static("Bearer") };
                 reply.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
             }

@@ -171,7 +171,7 @@ impl Auth {
         let opened = if exists { self.sessions.open(account, right) } else { None };
         let status = if opened.is_some() { AuthStatus::Success } else { AuthStatus::Failed };
         self.metrics.track_authentication(status, watch.elapsed());
-        self.signer.sign(account, opened.ok_or(UNKNOWN)?)
+        self.signer.sign(account, opened.ok_or(Problem::WrongCredentials)?)
     }
 
     fn refresh(&self, token: &str) -> Result<Tokens, Problem> {
@@ -184,8 +184,9 @@ impl Auth {
     }
 
     fn refreshed(&self, token: &str) -> Result<Tokens, Problem> {
-        let claims = self.signer.validate(token, Purpose::Refresh).ok_or(UNKNOWN)?;
-        let session = self.sessions.refresh(&claims).ok_or(UNKNOWN)?;
+        let claims = self.signer.validate(token, Purpose::Refresh);
+        let claims = claims.ok_or(Problem::WrongCredentials)?;
+        let session = self.sessions.refresh(&claims).ok_or(Problem::WrongCredentials)?;
         self.signer.sign(&claims.sub, session)
     }
 
@@ -297,7 +298,7 @@ mod tests {
 
         async fn fails_to_log_in(&self, account: &str, password: &str) {
             let answer = self.auth.log_in(account, password.to_owned()).await;
-            assert!(matches!(answer, Err(Problem::Unauthenticated(DenialReason::Other))));
+            assert!(matches!(answer, Err(Problem::WrongCredentials)));
         }
 
         /// Who a request with this header is of.
@@ -355,6 +356,21 @@ mod tests {
         }
         test.assert_lines(&[r#"auth_attempts_total{status="failed"} 6"#, "auth_lockouts_total 0"]);
         assert!(!test.auth.sessions.holders.lock().contains_key("nobody"));
+    }
+
+    #[tokio::test]
+    async fn who_may_not_is_counted_and_who_only_fails_to_log_in_is_not() {
+        let test = Fixture::new().await;
+        let log_in = test.auth.log_in("A-01", "guess".to_owned()).await.unwrap_err();
+        let refresh = test.auth.refresh("no token").unwrap_err();
+        let read = test.auth.account_of_token("no token").unwrap_err();
+        for (problem, denials) in [(log_in, 0), (refresh, 0), (read, 1)] {
+            let answer = problem.answer(test.metrics);
+            assert_eq!(answer.status(), 401);
+            assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Bearer");
+            let line = format!(r#"authorization_denials_total{{reason="other"}} {denials}"#);
+            test.assert_lines(&[&line]);
+        }
     }
 
     #[tokio::test]
