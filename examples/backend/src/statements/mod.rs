@@ -3,7 +3,10 @@
 mod read;
 mod sample;
 
+use self::read::Transaction;
 pub use self::sample::{sample_csv, sample_xlsx};
+
+use std::sync::Arc;
 
 use backend_metrics::labels::StatementFileType;
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
@@ -14,9 +17,10 @@ use tokio::{sync::Semaphore, task};
 use uuid::Uuid;
 
 use crate::{
+    app::App,
     cache::MEMORY_KEEP,
     reply::{self, Problem, Reply},
-    routes::Call,
+    routes::{Call, to_the_end},
 };
 
 /// The media type of a statement as CSV.
@@ -61,7 +65,12 @@ pub async fn upload(mut call: Call) -> Result<Reply, Problem> {
     let rows = read.map_err(|error| Problem::Refused(error.to_string()))?;
 
     let transactions = rows.len();
-    let mut transaction = call.app.database.begin("import_statement").await?;
+    to_the_end(store(call.app, call.account, rows)).await?;
+    reply::json(StatusCode::CREATED, &json!({ "transactions": transactions }))
+}
+
+async fn store(app: Arc<App>, account: String, rows: Vec<Transaction>) -> Result<(), Problem> {
+    let mut transaction = app.database.begin("import_statement").await?;
     for row in rows {
         let insert = sqlx::query(
             "INSERT INTO statement_transactions \
@@ -70,7 +79,7 @@ pub async fn upload(mut call: Call) -> Result<Reply, Problem> {
         );
         let insert = insert
             .bind(Uuid::now_v7().simple().to_string())
-            .bind(call.account.clone())
+            .bind(account.clone())
             .bind(row.day.to_string())
             .bind(row.category.as_str())
             .bind(row.description)
@@ -78,8 +87,8 @@ pub async fn upload(mut call: Call) -> Result<Reply, Problem> {
         transaction.insert(insert).await?;
     }
     transaction.commit().await?;
-    call.app.cache.delete(&sums_key(&call.account)).await;
-    reply::json(StatusCode::CREATED, &json!({ "transactions": transactions }))
+    app.cache.delete(&sums_key(&account)).await;
+    Ok(())
 }
 
 /// `GET /statements`
@@ -106,5 +115,60 @@ fn file_type(headers: &HeaderMap) -> Result<StatementFileType, Problem> {
         CSV => Ok(StatementFileType::Csv),
         XLSX => Ok(StatementFileType::Excel),
         _ => Err(Problem::BadRequest(format!("a statement is {CSV} or {XLSX}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use backend_metrics::Metrics;
+    use clap::Parser;
+    use http::header::CONTENT_LENGTH;
+    use tokio::{io::AsyncWriteExt, net::TcpStream, time};
+
+    use super::{CONTENT_TYPE, CSV, Sum, sample_csv};
+    use crate::{Backend, config::Config};
+
+    /// Looks again until it is so.
+    async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
+        let looked_for = async {
+            while !is_so().await {
+                time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        time::timeout(Duration::from_secs(20), looked_for).await.expect("in time");
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_was_read_is_stored_though_its_client_goes_away() {
+        let config = ["", "--listen", "127.0.0.1:0", "--traffic", "0"];
+        let metrics = Metrics::new();
+        let backend = Backend::start(Config::parse_from(config), metrics).await.unwrap();
+        let (database, address) = (&backend.app().database, backend.address());
+        let writer = database.begin("keeps others waiting").await.unwrap();
+
+        let file = sample_csv(6);
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /statements HTTP/1.1\r\nhost: h\r\nx-api-key: demo-key-A-01\r\n\
+             {CONTENT_TYPE}: {CSV}\r\n{CONTENT_LENGTH}: {}\r\n\r\n{file}",
+            file.len()
+        );
+        client.write_all(head.as_bytes()).await.unwrap();
+        let read = r#"statement_uploads_total{status="success",file_type="csv"}"#;
+        eventually(async || metrics.value(read) == Some(1.0)).await;
+        drop(client);
+        let left = r#"http_requests_cancelled_total{method="POST",endpoint="/statements"}"#;
+        eventually(async || metrics.value(left) == Some(1.0)).await;
+
+        writer.commit().await.unwrap();
+        eventually(async || {
+            let stored = "SELECT category, COUNT(*) AS transactions, 0 AS amount_paise \
+                          FROM statement_transactions GROUP BY category";
+            let sums: Vec<Sum> = database.select(sqlx::query_as(stored)).await.unwrap();
+            sums.iter().map(|sum| sum.transactions).sum::<i64>() == 6
+        })
+        .await;
     }
 }
