@@ -90,9 +90,6 @@ impl Session {
         if let Some(error) = end.error() {
             outbox.metrics.error(error);
         }
-        if end == End::Oversized {
-            outbox.metrics.dropped(MessageDropReason::Oversized);
-        }
         let closed = time::timeout(CLOSE_TIMEOUT, close(&mut socket, end)).await;
         tracing::info!(?end, in_time = closed.is_ok(), "WebSocket closed");
     }
