@@ -458,7 +458,7 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn indicators_come_about_once_a_second() {
+async fn indicators_come_again_and_again() {
     let server = Server::start().await;
     eventually("there is a market", || server.app().market.last("NIFTY").is_some()).await;
     let mut client = server.connect(INDICATORS).await;
@@ -474,12 +474,9 @@ async fn indicators_come_about_once_a_second() {
             json!({ "type": "indicator", "indicator": "oi", "symbol": "NIFTY", "value": null });
         assert_eq!(message, fields);
     };
-    assert_value(client.receive().await.unwrap());
-    let begin = Instant::now();
     for _ in 0..2 {
         assert_value(client.receive().await.unwrap());
     }
-    assert!(begin.elapsed() > Duration::from_millis(1_500), "{:?}", begin.elapsed());
 
     // What cannot be calculated is said.
     let mut lost = server.connect(INDICATORS).await;

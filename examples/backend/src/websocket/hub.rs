@@ -124,3 +124,43 @@ async fn publish_indicator(app: &App, indicator: IndicatorType, symbol: String) 
     };
     app.websockets.hub.publish(&Topic::Indicator(indicator, symbol), || message);
 }
+
+#[cfg(test)]
+mod tests {
+    use backend_metrics::{Metrics, labels::IndicatorType};
+    use clap::Parser;
+    use tokio::time::{self, Instant};
+
+    use super::{INDICATORS_EVERY, Outbox, Topic, run};
+    use crate::{Backend, config::Config};
+
+    #[tokio::test]
+    async fn indicators_come_once_a_second() {
+        let config = ["", "--listen", "127.0.0.1:0", "--traffic", "0"];
+        let metrics = Metrics::new();
+        let backend = Backend::start(Config::parse_from(config), metrics).await.unwrap();
+        let app = backend.app();
+        // The hub of this test is the only one.
+        app.stop.cancel();
+        backend.background.close();
+        backend.background.wait().await;
+
+        let (outbox, mut queue) = Outbox::new(metrics.start_websocket_session("/ws/indicators"));
+        let topic = Topic::Indicator(IndicatorType::Oi, "NIFTY".to_owned());
+        app.websockets.hub.join(topic, outbox);
+        time::pause();
+        let listen = async {
+            queue.recv().await.unwrap();
+            for _ in 0..5 {
+                let since = Instant::now();
+                queue.recv().await.unwrap();
+                let waited = since.elapsed();
+                assert!((INDICATORS_EVERY..2 * INDICATORS_EVERY).contains(&waited), "{waited:?}");
+            }
+        };
+        tokio::select! {
+            () = run(app.clone()) => panic!("it has ended"),
+            () = listen => {}
+        }
+    }
+}

@@ -42,6 +42,12 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// A queue and its other end.
+    pub(super) fn new(metrics: WebsocketSession) -> (Arc<Self>, mpsc::Receiver<Outgoing>) {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        (Arc::new(Self { queue: sender, metrics }), queue)
+    }
+
     /// Puts a message into the queue, unless the client is too slow.
     pub(super) fn put(&self, message: Outgoing) {
         match self.queue.try_reserve() {
@@ -77,8 +83,7 @@ impl Session {
         select: Select,
         account: String,
     ) -> Self {
-        let (sender, queue) = mpsc::channel(QUEUE);
-        let outbox = Arc::new(Outbox { queue: sender, metrics });
+        let (outbox, queue) = Outbox::new(metrics);
         Self { websockets, outbox, queue, topics: HashSet::new(), select, account }
     }
 
