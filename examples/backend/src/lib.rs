@@ -201,12 +201,12 @@ impl Backend {
         }
     }
 
-    /// Ends the traffic, then what is under way, then the rest; after ten seconds without waiting.
+    /// Listens no more, and ends the traffic and what is under way, then the rest; after ten seconds without waiting.
     pub async fn stop(mut self) {
         let in_order = async {
-            self.stop_traffic().await;
             // Connections end after their request, WebSockets with a close frame, workers after their task.
             self.app.stop.cancel();
+            self.stop_traffic().await;
             ended(&self.server).await;
             ended(&self.background).await;
             // Last: what was under way asked it until its end.

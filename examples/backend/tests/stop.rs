@@ -9,7 +9,7 @@ use http_body_util::Empty;
 use hyper::{Request, body::Bytes};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use reference_backend::{Backend, config::Config, faults::Fault};
-use tokio::time;
+use tokio::{net::TcpStream, time};
 
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -45,4 +45,36 @@ async fn a_request_that_needs_the_ticker_service_is_answered_though_the_backend_
     let (status, ()) =
         time::timeout(DEADLINE, async { tokio::join!(ask(2), stop) }).await.expect("it stops");
     assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_backend_that_stops_lets_nobody_in_though_its_own_traffic_waits() {
+    let metrics = Metrics::new();
+    let config = Config::parse_from(["", "--listen", "127.0.0.1:0"]);
+    let backend = Backend::start(config, metrics).await.unwrap();
+    let address = backend.address();
+    // Who changes something has to wait for this.
+    let database = backend.app().database.clone();
+    let change = database.begin("keeps others waiting").await.unwrap();
+    let under_way = r#"http_active_requests{endpoint="/orders"}"#;
+    let waits = async {
+        // Who only reads is answered sooner.
+        let mut looks = 0;
+        while looks < 100 {
+            looks = if metrics.value(under_way) > Some(0.0) { looks + 1 } else { 0 };
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    time::timeout(DEADLINE, waits).await.expect("there is traffic");
+
+    let closed = async {
+        while TcpStream::connect(address).await.is_ok() {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        // Nobody has given up yet.
+        assert_eq!(metrics.value(r#"database_errors_total{error_type="timeout"}"#), Some(0.0));
+        change.commit().await.unwrap();
+    };
+    let stop = async { tokio::join!(backend.stop(), closed) };
+    time::timeout(DEADLINE, stop).await.expect("it stops");
 }
