@@ -4,7 +4,7 @@ use crate::{burn, incident::Incident};
 
 #[test]
 #[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
-fn a_database_that_is_gone_is_told_of_until_it_is_back() {
+fn a_database_that_is_killed_is_told_of_until_it_is_back() {
     // Callers wait for a second before they are refused.
     let expected = [
         "API_SLA_Breach_Availability",
@@ -16,8 +16,8 @@ fn a_database_that_is_gone_is_told_of_until_it_is_back() {
         burn!("api-latency-p99-1s"),
         burn!("db-acquire-timeouts"),
     ];
-    let mut incident = Incident::healthy("database gone");
-    incident.postgres().stop();
+    let mut incident = Incident::healthy("database killed");
+    incident.postgres().kill();
     incident.fires("pager", "DatabaseAcquireTimeouts");
     incident.fires("pager", "HighAPIErrorRate");
     incident.all_fire(&expected);

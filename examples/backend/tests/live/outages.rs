@@ -34,7 +34,7 @@ fn without_its_servers_the_backend_stays_up_and_counts_it() {
     redis.run();
     at_least(&prometheus, "redis_reconnects_total", 1.0);
 
-    postgres.stop();
+    postgres.kill();
     let failed = "sum(database_pool_acquire_timeouts_total) + sum(database_errors_total)";
     at_least(&prometheus, failed, 5.0);
     at_least(&prometheus, r#"sum(http_requests_total{status="503"})"#, 3.0);
