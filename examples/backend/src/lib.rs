@@ -31,7 +31,6 @@ pub mod workers;
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use backend_metrics::{Exporter, Metrics, exporter::TokenError};
-use mimalloc::MiMalloc;
 use tokio::{task::JoinHandle, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -51,10 +50,6 @@ use self::{
     websocket::Websockets,
     workers::Workers,
 };
-
-/// Gives memory back. That of the C library keeps, for each thread that ever hashed a password, what it took.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long what is under way may take to end when the backend stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
