@@ -1,6 +1,6 @@
 //! What the unit tests have in common.
 
-use crate::{Clock, Metrics};
+use crate::{Clock, Metrics, exposition::value_in};
 
 /// An instance with a clock that the test moves.
 pub(crate) struct Fixture {
@@ -23,8 +23,9 @@ impl Fixture {
     /// Asserts the values of exposed series.
     #[track_caller]
     pub(crate) fn assert_series(&self, expected: &[(&str, f64)]) {
+        let text = self.metrics.to_text();
         for (series, value) in expected {
-            assert_eq!(self.series(series), Some(*value), "{series}\n{}", self.metrics.to_text());
+            assert_eq!(value_in(&text, series), Some(*value), "{series}\n{text}");
         }
     }
 }

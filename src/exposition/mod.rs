@@ -60,7 +60,11 @@ impl Metrics {
     /// ```
     #[must_use]
     pub fn value(self, series: &str) -> Option<f64> {
-        let text = self.to_text();
-        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+        value_in(&self.to_text(), series)
     }
+}
+
+/// The value of the sample that is named and labelled so.
+pub(crate) fn value_in(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
