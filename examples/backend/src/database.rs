@@ -35,12 +35,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// 256 KiB, as every connection has its own.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
     PRAGMA busy_timeout = 4000; PRAGMA cache_size = -256;";
+/// The server gives up what the caller is about to give up: it would go on with it, on a connection that the pool does
+/// not know any more.
+const POSTGRES_SETTINGS: &str = "SET statement_timeout = 4000";
 
 /// How long the pool is dry at a time.
 const TROUBLE: Duration = Duration::from_secs(5);
 /// Takes its time, and less than it may.
 const SLOW: &str = "WITH RECURSIVE numbers (number) AS \
-    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2000000) \
+    (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 3000000) \
     SELECT COUNT(*) FROM numbers";
 /// Fails.
 const WRONG: &str = "SELECT nothing FROM nowhere";
@@ -78,7 +81,7 @@ impl Database {
             (file.display().to_string(), Some(Temporary(folder)))
         };
         let (url, begin, settings) = match address.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => (address, "BEGIN", ""),
+            Some(("postgres" | "postgresql", _)) => (address, "BEGIN", POSTGRES_SETTINGS),
             // Not repeated, as it may have a password.
             Some(_) => return Err("neither a file nor a postgres:// URL".into()),
             None if address.is_empty() => return Err("the address is empty".into()),

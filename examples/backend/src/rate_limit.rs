@@ -1,7 +1,8 @@
 //! How often a caller may ask.
 //!
 //! A caller is an account. Who need not say who they are, or have still to show it, are limited by the address that
-//! they call from: so nobody keeps others from logging in, nor the database busy with keys that are none.
+//! they call from: so nobody uses up the log-ins of other addresses, nor keeps the database busy with keys that are
+//! none.
 
 use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 

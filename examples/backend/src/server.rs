@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     error::Error,
-    io,
+    io, mem,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -166,9 +166,20 @@ async fn answer(
             .map(|body| body.map_err(Into::into).boxed_unsync()));
     }
     let metrics = app.metrics;
+    let unanswered = Unanswered;
     let reply = handle(app, request).await.unwrap_or_else(|problem| problem.answer(metrics));
     tracing::info!(status = reply.status().as_u16(), "answered");
+    mem::forget(unanswered);
     Ok(reply)
+}
+
+/// Says that a request was begun and not answered: its client is gone, or its handler panicked.
+struct Unanswered;
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        tracing::info!("not answered");
+    }
 }
 
 /// Passes a request on to its handler, if the caller may.

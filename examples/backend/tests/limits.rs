@@ -1,4 +1,6 @@
 //! How often one may ask before it is known who asks.
+// Elsewhere there is one address of the loopback interface.
+#![cfg(target_os = "linux")]
 
 use std::{net::IpAddr, time::Duration};
 

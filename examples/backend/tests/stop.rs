@@ -60,7 +60,7 @@ async fn a_backend_that_stops_lets_nobody_in_though_its_own_traffic_waits() {
     let waits = async {
         // Who only reads is answered sooner.
         let mut looks = 0;
-        while looks < 100 {
+        while looks < 20 {
             looks = if metrics.value(under_way) > Some(0.0) { looks + 1 } else { 0 };
             time::sleep(Duration::from_millis(1)).await;
         }
@@ -71,8 +71,7 @@ async fn a_backend_that_stops_lets_nobody_in_though_its_own_traffic_waits() {
         while TcpStream::connect(address).await.is_ok() {
             time::sleep(Duration::from_millis(1)).await;
         }
-        // Nobody has given up yet.
-        assert_eq!(metrics.value(r#"database_errors_total{error_type="timeout"}"#), Some(0.0));
+        assert!(metrics.value(under_way) > Some(0.0), "it is closed once nobody waits");
         change.commit().await.unwrap();
     };
     let stop = async { tokio::join!(backend.stop(), closed) };

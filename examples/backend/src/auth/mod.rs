@@ -104,9 +104,11 @@ impl Auth {
         let account = if let Some(token) = bearer(headers) {
             self.account_of_token(token).or_else(|unknown| attempt().and(Err(unknown)))?
         } else if let Some(key) = headers.get("x-api-key") {
-            let account = self.account_of_key(key, &attempt).await?;
+            let (account, is_known) = self.account_of_key(key, &attempt).await?;
             if access == Access::Trade {
-                attempt()?;
+                if is_known {
+                    attempt()?;
+                }
                 return Err(Problem::Denied(DenialReason::InsufficientScope));
             }
             account
@@ -125,16 +127,19 @@ impl Auth {
         open.then_some(claims.sub).ok_or(UNKNOWN)
     }
 
+    /// The account of a key, and whether it was known without an attempt.
     async fn account_of_key(
         &self,
         key: &HeaderValue,
         attempt: impl Fn() -> Result<(), Problem>,
-    ) -> Result<String, Problem> {
+    ) -> Result<(String, bool), Problem> {
         let hash = hash_key(key.as_bytes());
         let cached = format!("api_key:{hash}");
         let now = now(self.metrics);
         let mut found = self.cache.get_memory::<Option<ApiKey>>(&cached).await;
-        if !found.as_ref().is_some_and(|key| key.as_ref().is_some_and(|key| key.is_valid(now))) {
+        let is_known =
+            found.as_ref().is_some_and(|key| key.as_ref().is_some_and(|key| key.is_valid(now)));
+        if !is_known {
             attempt()?;
         }
         if found.is_none() {
@@ -157,7 +162,7 @@ impl Auth {
             None => (ApiKeyStatus::Invalid, None),
         };
         self.metrics.track_api_key_validation(status);
-        account.ok_or(UNKNOWN)
+        Ok((account.ok_or(UNKNOWN)?, is_known))
     }
 
     async fn log_in(&self, account: &str, password: String) -> Result<Tokens, Problem> {

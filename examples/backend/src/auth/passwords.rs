@@ -1,6 +1,6 @@
 //! Passwords: hashed slowly, a few at a time, in memory that is kept.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -10,7 +10,7 @@ use argon2::{
     },
 };
 use parking_lot::Mutex;
-use tokio::{sync::Semaphore, task};
+use tokio::{sync::Semaphore, task, time};
 
 use super::internal;
 use crate::reply::Problem;
@@ -23,6 +23,9 @@ pub(super) const NOBODYS_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3
 pub fn hash_password(password: &str) -> password_hash::Result<String> {
     Argon2::default().hash_password(password.as_bytes()).map(|hash: PasswordHash| hash.to_string())
 }
+
+/// How long a password may wait for its turn. Whoever sends more than can be hashed makes no queue.
+const TURN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Compares passwords with their hashes.
 #[derive(Debug)]
@@ -41,7 +44,8 @@ impl Passwords {
 
     /// Whether the password has the hash.
     pub(super) async fn verify(&self, password: String, hash: String) -> Result<bool, Problem> {
-        let permit = self.hashing.clone().acquire_owned().await.map_err(internal)?;
+        let turn = time::timeout(TURN_TIMEOUT, self.hashing.clone().acquire_owned());
+        let permit = turn.await.map_err(|_| Problem::TooMany(TURN_TIMEOUT))?.map_err(internal)?;
         let memory = self.memory.clone();
         let verifying = task::spawn_blocking(move || {
             // Until it is done, even if nobody waits for it any more.
@@ -79,6 +83,17 @@ fn verify(password: &str, hash: &str, blocks: &mut Vec<Block>) -> password_hash:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_does_not_wait_for_ever() {
+        let passwords = Passwords::new();
+        let verify = || passwords.verify("wrong".to_owned(), NOBODYS_HASH.to_owned());
+        let cores = passwords.hashing.available_permits().try_into().unwrap();
+        let all = passwords.hashing.acquire_many(cores).await.unwrap();
+        assert!(matches!(verify().await, Err(Problem::TooMany(_))));
+        drop(all);
+        assert!(matches!(verify().await, Ok(false)));
+    }
 
     /// Memory that is used again holds what the hash before left in it.
     #[test]

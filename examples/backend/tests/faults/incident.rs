@@ -3,11 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write,
+    net::TcpStream,
     process::Command,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest};
 
 use crate::{
     alertmanager::{Alertmanager, with_webhooks},
@@ -169,6 +172,7 @@ impl Incident {
 
     #[track_caller]
     fn is_told(&self, receiver: &str, alert: &str, status: &str) {
+        let since = Instant::now();
         eventually(INCIDENT, || {
             let last = self.told(receiver);
             match last.get(alert) {
@@ -176,6 +180,7 @@ impl Incident {
                 _ => Err(format!("{alert} is not {status}: {last:?}")),
             }
         });
+        println!("{}: {alert} {status} after {:.0} s", self.name, since.elapsed().as_secs_f64());
     }
 
     /// Waits until someone is told of every one of these alerts: a fault that ends then has had its consequences.
@@ -241,6 +246,7 @@ impl Incident {
             let counted = counted();
             if counted == seen { Ok(()) } else { Err(format!("{counted:?}, clients saw {seen:?}")) }
         });
+        self.one_is_one();
         for (promql, truth) in self.levels() {
             eventually(DEADLINE, || {
                 // Workers go on, so a level is read between two looks at the truth.
@@ -254,6 +260,29 @@ impl Incident {
             });
         }
         assert_eq!(self.prometheus.warnings(), [""; 0]);
+    }
+
+    /// Begins one of each: a level that has fallen below zero is shown at zero, and would be there still.
+    fn one_is_one(&self) {
+        let address = self.backend.address;
+        let mut request = TcpStream::connect(address).expect("it listens");
+        // The body does not come.
+        let head = "POST /auth/login HTTP/1.1\r\nHost: backend\r\nContent-Length: 2\r\n\r\n";
+        request.write_all(head.as_bytes()).expect("it is read");
+        let stream = TcpStream::connect(address).expect("it listens");
+        let uri = format!("ws://{address}/ws/fo/stream");
+        let mut upgrade = uri.into_client_request().expect("it is a request");
+        upgrade.headers_mut().insert("x-api-key", "demo-key-A-02".parse().expect("it is a header"));
+        let (mut socket, _) = tungstenite::client(upgrade, stream).expect("it is let in");
+        let subscribe = json!({ "action": "subscribe", "symbols": ["NOT-TRADED"] });
+        socket.send(Message::text(subscribe.to_string())).expect("it is read");
+        for gauge in [
+            "http_active_requests",
+            "websocket_connections_active",
+            "websocket_subscriptions_active",
+        ] {
+            self.prometheus.wait_for(&format!("sum({gauge})"), 1.0);
+        }
     }
 
     /// Gauges at rest, and who knows better what they should be.
