@@ -19,10 +19,11 @@
 //! | what is read by one thread at a time | `collect/reading.rs` | `collected` |
 //! | requests to the thread that encodes, and back | `exporter/scrape.rs` | `exporter` |
 //!
-//! Not modelled, as there is one word that is stored or exchanged, or all of it is under one lock: gauges that are set,
-//! `collect/given.rs`, `collect/panic.rs`, `collect/activity.rs`, `collect/pool.rs`, `collect/runtime.rs`, the manual
-//! clock, the next free address. Nor are `once_cell`, `parking_lot`, tokio and the standard library's `OnceLock`, by
-//! which instances and the ids of traces are published. `family` and `registry` have no state that changes.
+//! Not modelled, as there is one word that is stored or exchanged, or all of it is under a lock: gauges that are set,
+//! `collect/given.rs`, `collect/panic.rs`, `collect/activity.rs` (two, always in one order), `collect/pool.rs`,
+//! `collect/runtime.rs`, the manual clock, the next free address. Nor are `once_cell`, `parking_lot`, tokio and the
+//! standard library's `OnceLock`, by which instances and the ids of traces are published. `family` and `registry` have
+//! no state that changes.
 //!
 //! What each model is worth was tried by breaking on purpose what it guards:
 //!
