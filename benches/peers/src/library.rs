@@ -105,6 +105,10 @@ pub trait Library: Sync + Sized + 'static {
 
     /// A scrape, if it knows the format.
     fn encode(&self, format: Format) -> Option<String>;
+    /// A scrape into memory that is kept from one to the next, and its bytes, if that is another way.
+    fn encode_kept(&self, _: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        None
+    }
     /// What its documentation asks to be run now and then.
     fn upkeep(&self) {}
 }
@@ -303,5 +307,9 @@ impl<L: Library> Loaded for L {
 
     fn encode(&self, format: Format) -> Option<String> {
         Library::encode(self, format)
+    }
+
+    fn encode_kept(&self, format: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        Library::encode_kept(self, format)
     }
 }

@@ -34,6 +34,10 @@ pub trait Loaded: Sync + Sized + 'static {
     fn track(&self, request: &Request);
     /// A scrape, if it knows the format.
     fn encode(&self, format: Format) -> Option<String>;
+    /// A scrape into memory that is kept from one to the next, and its bytes.
+    fn encode_kept(&self, _: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        None
+    }
 }
 
 pub fn cases<L: Loaded>() -> Vec<Case> {
@@ -41,8 +45,11 @@ pub fn cases<L: Loaded>() -> Vec<Case> {
     for (format, name) in FORMATS {
         for lines in LINES {
             let row = format!("scrape-{name}-{lines}");
-            cases
-                .push(Case::new(row, L::NAME, Use::Idiomatic, move |_| scrape::<L>(lines, format)));
+            for usage in [Use::Idiomatic, Use::Fastest] {
+                cases.push(Case::new(&row, L::NAME, usage, move |_| {
+                    scrape::<L>(lines, format, usage)
+                }));
+            }
         }
     }
     for threads in [1, 8] {
@@ -82,8 +89,21 @@ fn lines_of(text: &str) -> usize {
     text.lines().filter(|line| !line.is_empty()).count()
 }
 
-pub fn scrape<L: Loaded>(lines: usize, format: Format) -> Sample {
-    let instance = loaded::<L>(lines, 1);
+pub fn scrape<L: Loaded>(lines: usize, format: Format, usage: Use) -> Sample {
+    let requests = requests(lines / LINES_OF_AN_ENDPOINT);
+    let instance = L::new(requests.len());
+    let is_known = match usage {
+        Use::Fastest => instance.encode_kept(format).is_some(),
+        _ => instance.encode(format).is_some(),
+    };
+    if !is_known {
+        return Sample::new();
+    }
+    fill(&instance, &requests, 1);
+    if let Some(mut encode) = instance.encode_kept(format).filter(|_| usage == Use::Fastest) {
+        let bytes = encode();
+        return sample([("ns", long(encode)), ("bytes", bytes as f64)]);
+    }
     let Some(text) = instance.encode(format) else { return Sample::new() };
     let exposed = lines_of(&text);
     assert!(

@@ -178,7 +178,7 @@ fn growth(cases: &mut Vec<Case>) {
     for (format, name) in load::FORMATS {
         let row = format!("scrape-{name}-{LINES}");
         cases.push(Case::new(row, NAME, Use::Idiomatic, move |_| {
-            load::scrape::<HttpOnly>(LINES, format)
+            load::scrape::<HttpOnly>(LINES, format, Use::Idiomatic)
         }));
     }
     for lines in [1_000, 10_000, LINES] {
