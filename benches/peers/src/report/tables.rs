@@ -365,7 +365,7 @@ fn extras(results: &Results) -> String {
             (format!("exporter-identity-{lines}"), format!("exporter-gzip-{lines}"));
         add("gzip", &measured, ns(&without), ns(&with));
     }
-    let bare = results.value("log-event", crate::ours::NO_LOG_LAYER, Use::Floor, "ns");
+    let bare = results.value("log-event", crate::ours::NO_LAYER, Use::Floor, "ns");
     add("LogEvents", "a log event", bare, ns("log-event"));
     table.finish()
 }
