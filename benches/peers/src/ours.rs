@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use backend_metrics::{
     Exporter, Format, LogEvents, Metrics, catalog,
-    labels::{QueryStatus, QueryType},
+    labels::{ApiKeyStatus, QueryStatus, QueryType},
+    track_api_key_validation, track_database_query,
 };
 use http_body_util::BodyExt;
 use tracing_subscriber::layer::SubscriberExt;
@@ -24,6 +25,7 @@ pub const NO_LAYER: &str = "without the layer";
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     queries(&mut cases);
+    helpers(&mut cases);
     requests(&mut cases);
     cases.extend(load::cases::<HttpOnly>());
     growth(&mut cases);
@@ -89,6 +91,24 @@ fn queries(cases: &mut Vec<Case>) {
             move || metrics.start_database_query(black_box(QueryType::Select)).success()
         });
     }
+}
+
+/// A helper of one counter, and the free functions, which look for the installed instance at each event.
+fn helpers(cases: &mut Vec<Case>) {
+    add(cases, "helper-counter", Use::Idiomatic, 1, |metrics| {
+        move || metrics.track_api_key_validation(black_box(ApiKeyStatus::Valid))
+    });
+    add(cases, "free-counter", Use::Idiomatic, 1, |metrics| {
+        metrics.install().expect("the first of the process");
+        || track_api_key_validation(black_box(ApiKeyStatus::Valid))
+    });
+    add(cases, "free-query", Use::Idiomatic, 1, |metrics| {
+        metrics.install().expect("the first of the process");
+        || {
+            let (query, status) = labels();
+            track_database_query(query, black_box(TOOK), status);
+        }
+    });
 }
 
 impl From<Method> for http::Method {
