@@ -35,7 +35,11 @@ pub fn all(results: &Results) -> Vec<(&'static str, String)> {
         ),
         (
             "layer",
-            bars("What a layer adds to a request on an axum router", added(results, "layer"), time),
+            bars(
+                "What a layer adds to a request on an axum router",
+                added(results, "layer", "ns"),
+                time,
+            ),
         ),
         (
             "scrape-openmetrics",
