@@ -121,7 +121,7 @@ pub fn extras(results: &Results) -> String {
 
 pub fn start(results: &Results) -> String {
     let mut table =
-        Table::new(["`Metrics::builder().build()`", "time", "resident", "of that no file's"]);
+        Table::new(["`Metrics::builder().build()`", "time", "resident", "of that from no file"]);
     let show = |value: &str, text: fn(f64) -> String| {
         ours(results, "start", value).map_or_else(String::new, text)
     };
@@ -129,7 +129,7 @@ pub fn start(results: &Results) -> String {
         ("the first of a process", "first_ns", "first_bytes", "first_anonymous"),
         ("each after it", "ns", "bytes", "anonymous"),
         (
-            "*as much as the first has of no file, in one piece and written*",
+            "*as much as the first has from no file, in one piece and written*",
             "floor_ns",
             "first_anonymous",
             "first_anonymous",
