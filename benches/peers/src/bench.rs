@@ -201,3 +201,12 @@ pub fn resident() -> f64 {
         statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("the second field");
     pages * rustix::param::page_size() as f64
 }
+
+/// The resident memory of the process that is no part of a file.
+#[cfg(feature = "all-features")]
+pub fn anonymous() -> usize {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("Linux has it");
+    let size = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix("kB"));
+    let kilobytes: usize = size.and_then(|size| size.trim().parse().ok()).expect("a line has it");
+    kilobytes * 1_024
+}

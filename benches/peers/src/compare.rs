@@ -13,16 +13,21 @@ use crate::{
     results::{Figure, Results, Spread, home},
 };
 
-/// The rows of ours that are measured in the build with the feature `exemplars` too, under this name.
-const WITH_EXEMPLARS: [&str; 8] = [
-    "counter",
-    "histogram",
-    "query",
-    "http-track",
-    "layer",
-    "scrape-openmetrics-10000",
-    "traced-query",
-    "traced-query-kept",
+/// The rows of ours that are measured in the build with all features too, as `exemplars-` and the row: the others
+/// of these features are not in the way of an event.
+const WITH_EXEMPLARS: [&str; 6] =
+    ["counter", "histogram", "query", "http-track", "layer", "scrape-openmetrics-10000"];
+/// The rows of ours that only the build with all features has.
+const ALL_FEATURES: [&str; 9] = [
+    "counter-clock-guard",
+    "counter-clock-layer",
+    "exemplars-traced-layer",
+    "exemplars-traced-layer-kept",
+    "exemplars-traced-query",
+    "exemplars-traced-query-kept",
+    "span",
+    "span-entered",
+    "start",
 ];
 
 /// A case of a build.
@@ -70,27 +75,30 @@ pub fn jobs(pattern: &str) -> Vec<Job> {
         subject: case.subject.to_owned(),
         usage: case.usage,
     });
-    let with_exemplars = WITH_EXEMPLARS.iter().map(|row| Job {
-        program: exemplars_target().join("release").join(env!("CARGO_PKG_NAME")),
+    let with_all_features = |row: &str, name: String| Job {
+        program: all_features_target().join("release").join(env!("CARGO_PKG_NAME")),
         case: format!("{row}/{OURS}/{}", Use::Idiomatic),
-        row: format!("exemplars-{row}"),
+        row: name,
         subject: OURS.to_owned(),
         usage: Use::Idiomatic,
-    });
-    let jobs: Vec<_> =
-        cases.chain(with_exemplars).filter(|job| job.id().contains(pattern)).collect();
+    };
+    let jobs: Vec<_> = cases
+        .chain(WITH_EXEMPLARS.map(|row| with_all_features(row, format!("exemplars-{row}"))))
+        .chain(ALL_FEATURES.map(|row| with_all_features(row, row.to_owned())))
+        .filter(|job| job.id().contains(pattern))
+        .collect();
     if jobs.iter().any(|job| job.program != program) {
-        build_with_exemplars();
+        build_with_all_features();
     }
     jobs
 }
 
-fn exemplars_target() -> PathBuf {
-    std::env::current_exe().expect("the system knows it").with_file_name("exemplars")
+fn all_features_target() -> PathBuf {
+    std::env::current_exe().expect("the system knows it").with_file_name("all-features")
 }
 
 /// Features are of a build, so there are two.
-fn build_with_exemplars() {
+fn build_with_all_features() {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
             "build",
@@ -98,14 +106,14 @@ fn build_with_exemplars() {
             "--locked",
             "--no-default-features",
             "--features",
-            "exemplars",
+            "all-features",
         ])
         .arg("--manifest-path")
         .arg(home().join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(exemplars_target())
+        .arg(all_features_target())
         .status();
-    assert!(status.is_ok_and(|status| status.success()), "the build with exemplars failed");
+    assert!(status.is_ok_and(|status| status.success()), "the build with all features failed");
 }
 
 pub fn run(rounds: usize, pattern: &str) -> Results {

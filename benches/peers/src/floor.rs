@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    bench::{resident, sample},
     case::{Case, Use},
     library::{ENDPOINTS, THREADS, endpoints_row, leaked_requests, threads_row},
     shape::Turn,
@@ -48,6 +49,15 @@ pub fn cases() -> Vec<Case> {
                 }
             },
         ));
+    }
+    for threads in [1, 8] {
+        let row = threads_row("memory", threads);
+        cases.push(Case::new(row, "a number of 64 bits for a line", Use::Floor, |_| {
+            let before = resident();
+            let numbers = black_box(vec![1_u64; 100_000]);
+            let each = (resident() - before) / numbers.len() as f64;
+            sample([("recorded", each), ("scraped", each)])
+        }));
     }
     cases.push(Case::new("http-track", "a request in turn", Use::Floor, |bench| {
         let mut turn = Turn::new(leaked_requests(50));

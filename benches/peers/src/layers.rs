@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use tower::{Service, layer::util::Identity};
 
 use crate::{
+    bench::{Bench, Sample},
     case::{Case, Use},
     library::threads_row,
     ours::NAME,
@@ -56,21 +57,29 @@ fn add(
 ) {
     for threads in [1, 2] {
         cases.push(Case::new(threads_row("layer", threads), subject, usage, move |bench| {
-            // For what a layer starts beside the requests.
-            let runtime = tokio::runtime::Runtime::new().expect("the system has threads");
-            let _entered = runtime.enter();
-            let router = with_layer(Router::new().route("/orders/{id}", get(async || "an order")));
-            let uri = Uri::from_static("/orders/17");
-            let event_of_a_thread = || {
-                let (mut router, uri) = (router.clone(), &uri);
-                move || answer(&mut router, uri)
-            };
-            if threads == 1 {
-                bench.event(event_of_a_thread())
-            } else {
-                bench.threads(threads, event_of_a_thread, || ())
-            }
+            through_router(bench, threads, with_layer)
         }));
+    }
+}
+
+pub fn through_router(
+    bench: Bench,
+    threads: usize,
+    with_layer: impl Fn(Router) -> Router,
+) -> Sample {
+    // For what a layer starts beside the requests.
+    let runtime = tokio::runtime::Runtime::new().expect("the system has threads");
+    let _entered = runtime.enter();
+    let router = with_layer(Router::new().route("/orders/{id}", get(async || "an order")));
+    let uri = Uri::from_static("/orders/17");
+    let event_of_a_thread = || {
+        let (mut router, uri) = (router.clone(), &uri);
+        move || answer(&mut router, uri)
+    };
+    if threads == 1 {
+        bench.event(event_of_a_thread())
+    } else {
+        bench.threads(threads, event_of_a_thread, || ())
     }
 }
 

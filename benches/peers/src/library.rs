@@ -24,6 +24,17 @@ pub trait Observe {
     fn observe(&self, value: f64);
 }
 
+/// A handle of a histogram of durations.
+pub trait Time {
+    fn time(&self, took: Duration);
+}
+
+impl<H: Observe> Time for H {
+    fn time(&self, took: Duration) {
+        self.observe(took.as_secs_f64());
+    }
+}
+
 /// A handle of a gauge.
 pub trait Level {
     fn up(&self);
@@ -47,20 +58,20 @@ pub trait Record {
     fn end(&self, first_byte: Duration);
 }
 
-impl<C: Count, D: Observe, R: Observe, S: Observe, G: Level> Record for Handles<C, D, R, S, G> {
+impl<C: Count, D: Time, R: Observe, S: Observe, G: Level> Record for Handles<C, D, R, S, G> {
     fn start(&self) {
         self.active.up();
     }
 
     fn track(&self, request: &Request, took: Duration) {
         self.requests.inc();
-        self.duration.observe(took.as_secs_f64());
+        self.duration.time(took);
         self.received.observe(request.received as f64);
         self.sent.observe(request.sent as f64);
     }
 
     fn end(&self, first_byte: Duration) {
-        self.first_byte.observe(first_byte.as_secs_f64());
+        self.first_byte.time(first_byte);
         self.active.down();
     }
 }
@@ -71,7 +82,7 @@ impl<C: Count, D: Observe, R: Observe, S: Observe, G: Level> Record for Handles<
 pub trait Library: Sync + Sized + 'static {
     const NAME: &'static str;
     type Counter: Count;
-    type Histogram: Observe;
+    type Histogram: Time;
     type Handles: Record;
 
     /// With its families registered and installed as its documentation has it.
@@ -94,6 +105,10 @@ pub trait Library: Sync + Sized + 'static {
 
     /// A scrape, if it knows the format.
     fn encode(&self, format: Format) -> Option<String>;
+    /// A scrape into memory that is kept from one to the next, and its bytes, if that is another way.
+    fn encode_kept(&self, _: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        None
+    }
     /// What its documentation asks to be run now and then.
     fn upkeep(&self) {}
 }
@@ -182,7 +197,7 @@ impl<L: Library> Cases<L> {
         });
         self.add("histogram", Use::Fastest, 1, |library| {
             let histogram = library.query_histogram(QueryType::Select);
-            move || black_box(&histogram).observe(black_box(TOOK).as_secs_f64())
+            move || black_box(&histogram).time(black_box(TOOK))
         });
         for threads in THREADS {
             self.add("query", Use::Idiomatic, threads, move |library| {
@@ -197,7 +212,7 @@ impl<L: Library> Cases<L> {
                 let histogram = library.query_histogram(QueryType::Select);
                 move || {
                     black_box(&counter).inc();
-                    black_box(&histogram).observe(black_box(TOOK).as_secs_f64());
+                    black_box(&histogram).time(black_box(TOOK));
                 }
             });
         }
@@ -216,7 +231,7 @@ impl<L: Library> Cases<L> {
                 move || {
                     let started = black_box(Instant::now());
                     black_box(&counter).inc();
-                    black_box(&histogram).observe(started.elapsed().as_secs_f64());
+                    black_box(&histogram).time(started.elapsed());
                 }
             });
         }
@@ -292,5 +307,9 @@ impl<L: Library> Loaded for L {
 
     fn encode(&self, format: Format) -> Option<String> {
         Library::encode(self, format)
+    }
+
+    fn encode_kept(&self, format: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        Library::encode_kept(self, format)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{
     collections::HashMap,
-    hint::black_box,
+    hint::{black_box, spin_loop},
     sync::{
         Barrier,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
@@ -34,6 +34,10 @@ pub trait Loaded: Sync + Sized + 'static {
     fn track(&self, request: &Request);
     /// A scrape, if it knows the format.
     fn encode(&self, format: Format) -> Option<String>;
+    /// A scrape into memory that is kept from one to the next, and its bytes.
+    fn encode_kept(&self, _: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        None
+    }
 }
 
 pub fn cases<L: Loaded>() -> Vec<Case> {
@@ -41,8 +45,11 @@ pub fn cases<L: Loaded>() -> Vec<Case> {
     for (format, name) in FORMATS {
         for lines in LINES {
             let row = format!("scrape-{name}-{lines}");
-            cases
-                .push(Case::new(row, L::NAME, Use::Idiomatic, move |_| scrape::<L>(lines, format)));
+            for usage in [Use::Idiomatic, Use::Fastest] {
+                cases.push(Case::new(&row, L::NAME, usage, move |_| {
+                    scrape::<L>(lines, format, usage)
+                }));
+            }
         }
     }
     for threads in [1, 8] {
@@ -82,8 +89,21 @@ fn lines_of(text: &str) -> usize {
     text.lines().filter(|line| !line.is_empty()).count()
 }
 
-pub fn scrape<L: Loaded>(lines: usize, format: Format) -> Sample {
-    let instance = loaded::<L>(lines, 1);
+pub fn scrape<L: Loaded>(lines: usize, format: Format, usage: Use) -> Sample {
+    let requests = requests(lines / LINES_OF_AN_ENDPOINT);
+    let instance = L::new(requests.len());
+    let is_known = match usage {
+        Use::Fastest => instance.encode_kept(format).is_some(),
+        _ => instance.encode(format).is_some(),
+    };
+    if !is_known {
+        return Sample::new();
+    }
+    fill(&instance, &requests, 1);
+    if let Some(mut encode) = instance.encode_kept(format).filter(|_| usage == Use::Fastest) {
+        let bytes = encode();
+        return sample([("ns", long(encode)), ("bytes", bytes as f64)]);
+    }
     let Some(text) = instance.encode(format) else { return Sample::new() };
     let exposed = lines_of(&text);
     assert!(
@@ -101,11 +121,11 @@ pub fn scrape<L: Loaded>(lines: usize, format: Format) -> Sample {
     ])
 }
 
-/// What the process grew by, before and after its first scrape, whose text is dropped.
+/// What the process grew by with the instance, before and after its first scrape, whose text is dropped.
 pub fn memory<L: Loaded>(lines: usize, threads: usize) -> Sample {
     let requests = requests(lines / LINES_OF_AN_ENDPOINT);
-    let instance = L::new(requests.len());
     let before = resident();
+    let instance = L::new(requests.len());
     fill(&instance, &requests, threads);
     let recorded = resident() - before;
     let exposed = lines_of(&scrape_any(&instance)) as f64;
@@ -114,23 +134,28 @@ pub fn memory<L: Loaded>(lines: usize, threads: usize) -> Sample {
     sample([("recorded", recorded / exposed), ("scraped", scraped / exposed), ("lines", exposed)])
 }
 
-/// Two threads record at full speed, a third scrapes 10,000 lines again and again in every second phase.
+/// What a third thread does while two record.
+const BESIDE: [&str; 3] = ["alone", "spinning", "scraped"];
+
+/// Two threads record at full speed. In turns a third sleeps, only spins, and scrapes 10,000 lines again and
+/// again. Of each: the nanoseconds that a recorder has the processor for an event, and the events of a second by
+/// the clock.
 fn contention<L: Loaded>() -> Sample {
-    const PHASE: Duration = Duration::from_millis(300);
+    const PHASE: Duration = Duration::from_millis(200);
+    const TURNS: u32 = 4;
     const RECORDERS: usize = 2;
     let instance = loaded::<L>(10_000, 1);
     let requests = requests(50);
-    let (stop, scraping) = (AtomicBool::new(false), AtomicBool::new(false));
-    // Events and busy nanoseconds of the recorders, without and with scrapes; the scrapes.
-    let events = [AtomicU64::new(0), AtomicU64::new(0)];
-    let busy = [AtomicU64::new(0), AtomicU64::new(0)];
-    let scrapes = AtomicU64::new(0);
+    let (stop, beside) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let events = BESIDE.map(|_| AtomicU64::new(0));
+    let busy = BESIDE.map(|_| AtomicU64::new(0));
+    let mut elapsed = BESIDE.map(|_| Duration::ZERO);
     thread::scope(|scope| {
         for _ in 0..RECORDERS {
             scope.spawn(|| {
                 let mut turn = Turn::new(&requests);
                 while !stop.load(Relaxed) {
-                    let phase = usize::from(scraping.load(Relaxed));
+                    let phase = beside.load(Relaxed);
                     let before = thread_time();
                     for _ in 0..1_000 {
                         instance.track(turn.next());
@@ -140,26 +165,32 @@ fn contention<L: Loaded>() -> Sample {
                 }
             });
         }
-        for _ in 0..3 {
-            thread::sleep(PHASE);
-            scraping.store(true, Relaxed);
-            let began = Instant::now();
-            while began.elapsed() < PHASE {
-                black_box(scrape_any(&instance));
-                scrapes.fetch_add(1, Relaxed);
+        for _ in 0..TURNS {
+            for (phase, elapsed) in elapsed.iter_mut().enumerate() {
+                beside.store(phase, Relaxed);
+                let began = Instant::now();
+                while began.elapsed() < PHASE {
+                    match BESIDE[phase] {
+                        "alone" => thread::sleep(PHASE),
+                        "spinning" => (0..1_000).for_each(|_| spin_loop()),
+                        _ => drop(black_box(scrape_any(&instance))),
+                    }
+                }
+                *elapsed += began.elapsed();
             }
-            scraping.store(false, Relaxed);
         }
         stop.store(true, Relaxed);
     });
-    let [alone, meanwhile] =
-        [0, 1].map(|phase| busy[phase].load(Relaxed) as f64 / events[phase].load(Relaxed) as f64);
-    sample([
-        ("alone_ns", alone),
-        ("meanwhile_ns", meanwhile),
-        ("kept", alone / meanwhile),
-        ("scrapes", scrapes.load(Relaxed) as f64),
-    ])
+    let mut sample = Sample::new();
+    for (phase, name) in BESIDE.into_iter().enumerate() {
+        let events = events[phase].load(Relaxed) as f64;
+        sample.insert(format!("{name}_ns"), busy[phase].load(Relaxed) as f64 / events);
+        sample.insert(format!("{name}_rate"), events / elapsed[phase].as_secs_f64());
+    }
+    let event_kept = sample["alone_ns"] / sample["scraped_ns"];
+    let rate_kept = sample["scraped_rate"] / sample["spinning_rate"];
+    sample.extend([("event_kept".to_owned(), event_kept), ("rate_kept".to_owned(), rate_kept)]);
+    sample
 }
 
 fn scrape_any<L: Loaded>(instance: &L) -> String {

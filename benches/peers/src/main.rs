@@ -23,6 +23,8 @@
 mod bench;
 mod case;
 mod compare;
+#[cfg(feature = "all-features")]
+mod features;
 mod floor;
 mod instructions;
 mod layers;

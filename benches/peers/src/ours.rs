@@ -1,16 +1,17 @@
 //! The library itself, by its public interface.
 
-use std::{hint::black_box, time::Instant};
+use std::hint::black_box;
 
 use backend_metrics::{
     Exporter, Format, LogEvents, Metrics, catalog,
-    labels::{QueryStatus, QueryType},
+    labels::{ApiKeyStatus, QueryStatus, QueryType},
+    track_api_key_validation, track_database_query,
 };
 use http_body_util::BodyExt;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{
-    bench::{Bench, Sample, long, long_elapsed, median, resident, sample},
+    bench::{Bench, Sample, long, long_elapsed, sample},
     case::{Case, Use},
     library::{ENDPOINTS, THREADS, endpoints_row, leaked_requests, threads_row},
     load::{self, Loaded},
@@ -18,17 +19,19 @@ use crate::{
 };
 
 pub const NAME: &str = "backend-metrics";
-/// The floor of a log event.
-pub const NO_LOG_LAYER: &str = "without the layer";
+/// The floor of a log event and of a span.
+pub const NO_LAYER: &str = "without the layer";
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     queries(&mut cases);
+    helpers(&mut cases);
     requests(&mut cases);
     cases.extend(load::cases::<HttpOnly>());
     growth(&mut cases);
     extras(&mut cases);
-    cases.push(Case::new("start", NAME, Use::Idiomatic, |_| start()));
+    #[cfg(feature = "all-features")]
+    cases.extend(crate::features::cases());
     cases
 }
 
@@ -50,7 +53,7 @@ fn add<E: FnMut()>(
     }));
 }
 
-fn labels() -> (QueryType, QueryStatus) {
+pub fn labels() -> (QueryType, QueryStatus) {
     (black_box(QueryType::Select), black_box(QueryStatus::Success))
 }
 
@@ -88,6 +91,24 @@ fn queries(cases: &mut Vec<Case>) {
             move || metrics.start_database_query(black_box(QueryType::Select)).success()
         });
     }
+}
+
+/// A helper of one counter, and the free functions, which look for the installed instance at each event.
+fn helpers(cases: &mut Vec<Case>) {
+    add(cases, "helper-counter", Use::Idiomatic, 1, |metrics| {
+        move || metrics.track_api_key_validation(black_box(ApiKeyStatus::Valid))
+    });
+    add(cases, "free-counter", Use::Idiomatic, 1, |metrics| {
+        metrics.install().expect("the first of the process");
+        || track_api_key_validation(black_box(ApiKeyStatus::Valid))
+    });
+    add(cases, "free-query", Use::Idiomatic, 1, |metrics| {
+        metrics.install().expect("the first of the process");
+        || {
+            let (query, status) = labels();
+            track_database_query(query, black_box(TOOK), status);
+        }
+    });
 }
 
 impl From<Method> for http::Method {
@@ -178,7 +199,7 @@ fn growth(cases: &mut Vec<Case>) {
     for (format, name) in load::FORMATS {
         let row = format!("scrape-{name}-{LINES}");
         cases.push(Case::new(row, NAME, Use::Idiomatic, move |_| {
-            load::scrape::<HttpOnly>(LINES, format)
+            load::scrape::<HttpOnly>(LINES, format, Use::Idiomatic)
         }));
     }
     for lines in [1_000, 10_000, LINES] {
@@ -245,14 +266,17 @@ fn extras(cases: &mut Vec<Case>) {
             ])
         }));
     }
-    cases.push(Case::new("log-event", NO_LOG_LAYER, Use::Floor, |bench| {
+    cases.push(Case::new("log-event", NO_LAYER, Use::Floor, |bench| {
         log_event(bench, tracing_subscriber::registry())
     }));
     cases.push(Case::new("log-event", NAME, Use::Idiomatic, |bench| {
         log_event(bench, tracing_subscriber::registry().with(LogEvents::new(Metrics::new())))
     }));
-    #[cfg(feature = "exemplars")]
-    traced(cases);
+    for (row, again) in SPANS {
+        cases.push(Case::new(row, NO_LAYER, Use::Floor, move |bench| {
+            span(bench, again, tracing_subscriber::registry())
+        }));
+    }
 }
 
 fn log_event(bench: Bench, subscriber: impl tracing::Subscriber + Send + Sync) -> Sample {
@@ -261,54 +285,24 @@ fn log_event(bench: Bench, subscriber: impl tracing::Subscriber + Send + Sync) -
     })
 }
 
-/// Within a trace: where the last exemplar is young enough to stay, and where each event gives one.
-#[cfg(feature = "exemplars")]
-fn traced(cases: &mut Vec<Case>) {
-    use std::time::Duration;
+/// The rows of a span of a trace, and whether it is the same one again and again.
+pub const SPANS: [(&str, bool); 2] = [("span", false), ("span-entered", true)];
 
-    for (row, interval) in
-        [("traced-query", Duration::from_hours(24)), ("traced-query-kept", Duration::ZERO)]
-    {
-        cases.push(Case::new(row, NAME, Use::Idiomatic, move |bench| {
-            let layer = backend_metrics::TraceExemplars::new().interval(interval);
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-                let span =
-                    tracing::info_span!("order", trace_id = "4bf92f3577b34da6a3ce929d0e0e4736");
-                let _entered = span.enter();
-                let metrics = Metrics::new();
-                bench.event(|| {
-                    let (query, status) = labels();
-                    metrics.track_database_query(query, black_box(TOOK), status);
-                })
-            })
-        }));
-    }
+/// A span from its making to its end, or entered and left.
+pub fn span(
+    bench: Bench,
+    again: bool,
+    subscriber: impl tracing::Subscriber + Send + Sync,
+) -> Sample {
+    let order = || tracing::info_span!("order", trace_id = TRACE);
+    tracing::subscriber::with_default(subscriber, || {
+        if again {
+            let order = order();
+            bench.event(|| order.in_scope(|| black_box(())))
+        } else {
+            bench.event(|| order().in_scope(|| black_box(())))
+        }
+    })
 }
 
-/// The first instance of the process and those after it, and what they hold when idle.
-fn start() -> Sample {
-    const MORE: u32 = 50;
-    let build = || {
-        let builder =
-            Metrics::builder().service("1.4.2", "order-gateway").constant_label("region", "mumbai");
-        builder.build().expect("valid labels")
-    };
-    let before = resident();
-    let started = Instant::now();
-    black_box(build());
-    let first = started.elapsed();
-    let after_first = resident();
-    let mut times: Vec<_> = (0..MORE)
-        .map(|_| {
-            let started = Instant::now();
-            black_box(build());
-            started.elapsed().as_nanos() as f64
-        })
-        .collect();
-    sample([
-        ("first_ns", first.as_nanos() as f64),
-        ("ns", median(&mut times)),
-        ("first_bytes", after_first - before),
-        ("bytes", (resident() - after_first) / f64::from(MORE)),
-    ])
-}
+pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -1,4 +1,5 @@
-//! `fastmetrics`: `Family::with_or_new` at each event, or the metric cloned out of the family.
+//! `fastmetrics`: `Family::with_or_new` at each event, or the metric cloned out of the family; a scrape into a
+//! new text, or into one that is kept.
 
 use std::time::Duration;
 
@@ -72,6 +73,16 @@ fn route(request: &Request) -> RouteLabels {
 
 fn endpoint(request: &Request) -> EndpointLabels {
     EndpointLabels { endpoint: request.endpoint.clone() }
+}
+
+fn profile(format: Format) -> Option<TextProfile> {
+    match format {
+        Format::OpenMetrics => {
+            Some(TextProfile::OpenMetricsV1_0_0 { escaping_scheme: EscapingScheme::default() })
+        }
+        Format::Text => Some(TextProfile::PrometheusV0_0_4),
+        _ => None,
+    }
 }
 
 impl Library for FastMetrics {
@@ -164,16 +175,21 @@ impl Library for FastMetrics {
     }
 
     fn encode(&self, format: Format) -> Option<String> {
-        let profile = match format {
-            Format::OpenMetrics => {
-                TextProfile::OpenMetricsV1_0_0 { escaping_scheme: EscapingScheme::default() }
-            }
-            Format::Text => TextProfile::PrometheusV0_0_4,
-            _ => return None,
-        };
         let mut text = String::new();
-        text::encode(&mut text, &self.registry, profile).expect("a string takes everything");
+        text::encode(&mut text, &self.registry, profile(format)?)
+            .expect("a string takes everything");
         Some(text)
+    }
+
+    fn encode_kept(&self, format: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        profile(format)?;
+        let mut text = String::new();
+        Some(Box::new(move || {
+            text.clear();
+            let profile = profile(format).expect("it was known before");
+            text::encode(&mut text, &self.registry, profile).expect("a string takes everything");
+            text.len()
+        }))
     }
 }
 

@@ -1,8 +1,9 @@
 //! `foundations` with its newer backend (the feature `foundations-metrics-backend`): the functions of
 //! `#[metrics]` at each event, or the metric they give, kept.
 //!
-//! Closed labels are `#[low_cardinality]`, and their counter has a cell for each thread, as is documented for
-//! counters that are incremented very often.
+//! Closed labels are `#[low_cardinality]`. The counters of events have a cell for each thread, as is documented for
+//! those that are incremented very often; that takes more memory than a `Counter`. Times go to `TimeHistogram`,
+//! which takes no lock.
 
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use backend_metrics::Format;
 use foundations::telemetry::{
     metrics::{
         Counter, Gauge, Histogram, HistogramBuilder, ScrapeFormat, ThreadLocalCounter,
-        collect_format, metrics,
+        TimeHistogram, collect_format, metrics,
     },
     settings::MetricsSettings,
 };
 
 use crate::{
-    library::{Count, Handles, Level, Library, Observe},
+    library::{Count, Handles, Level, Library, Observe, Time},
     shape::{self, Method, QueryStatus, QueryType, Request},
 };
 
@@ -29,17 +30,17 @@ mod database {
     /// Time from sending a query to its last row
     #[low_cardinality]
     #[ctor = HistogramBuilder { buckets: shape::QUERY }]
-    pub fn query_duration_seconds(query_type: QueryType) -> Histogram;
+    pub fn query_duration_seconds(query_type: QueryType) -> TimeHistogram;
 }
 
 #[metrics(unprefixed)]
 mod http {
     /// Requests by how they were answered
-    pub fn requests_total(method: Method, endpoint: &String, status: u16) -> Counter;
+    pub fn requests_total(method: Method, endpoint: &String, status: u16) -> ThreadLocalCounter;
 
     /// Time from the request to the last byte of the response
     #[ctor = HistogramBuilder { buckets: shape::REQUEST }]
-    pub fn request_duration_seconds(method: Method, endpoint: &String) -> Histogram;
+    pub fn request_duration_seconds(method: Method, endpoint: &String) -> TimeHistogram;
 
     /// Size of request bodies as announced by the client
     #[ctor = HistogramBuilder { buckets: shape::SIZE }]
@@ -51,7 +52,7 @@ mod http {
 
     /// Time from the request to the response head
     #[ctor = HistogramBuilder { buckets: shape::REQUEST }]
-    pub fn time_to_first_byte_seconds(method: Method, endpoint: &String) -> Histogram;
+    pub fn time_to_first_byte_seconds(method: Method, endpoint: &String) -> TimeHistogram;
 
     /// Requests that are not finished
     pub fn active_requests(endpoint: &String) -> Gauge;
@@ -69,8 +70,8 @@ pub struct Foundations;
 impl Library for Foundations {
     const NAME: &'static str = "foundations";
     type Counter = &'static ThreadLocalCounter;
-    type Histogram = &'static Histogram;
-    type Handles = Handles<Counter, Histogram, Histogram, Histogram, Gauge>;
+    type Histogram = &'static TimeHistogram;
+    type Handles = Handles<ThreadLocalCounter, TimeHistogram, Histogram, Histogram, Gauge>;
 
     fn new() -> Self {
         Self
@@ -81,7 +82,7 @@ impl Library for Foundations {
     }
 
     fn observe_query(&self, query_type: QueryType, took: Duration) {
-        database::query_duration_seconds(query_type).observe(took.as_secs_f64());
+        database::query_duration_seconds(query_type).time(took);
     }
 
     fn start_request(&self, request: &Request) {
@@ -90,16 +91,14 @@ impl Library for Foundations {
 
     fn track_request(&self, request: &Request, took: Duration) {
         http::requests_total(request.method, &request.endpoint, request.status.as_u16()).inc();
-        http::request_duration_seconds(request.method, &request.endpoint)
-            .observe(took.as_secs_f64());
+        http::request_duration_seconds(request.method, &request.endpoint).time(took);
         http::request_size_bytes(request.method, &request.endpoint)
             .observe(request.received as f64);
         http::response_size_bytes(request.method, &request.endpoint).observe(request.sent as f64);
     }
 
     fn end_request(&self, request: &Request, first_byte: Duration) {
-        http::time_to_first_byte_seconds(request.method, &request.endpoint)
-            .observe(first_byte.as_secs_f64());
+        http::time_to_first_byte_seconds(request.method, &request.endpoint).time(first_byte);
         http::active_requests(&request.endpoint).dec();
     }
 
@@ -144,9 +143,9 @@ impl Count for &'static ThreadLocalCounter {
     }
 }
 
-impl Count for Counter {
+impl Count for ThreadLocalCounter {
     fn inc(&self) {
-        Counter::inc(self);
+        ThreadLocalCounter::inc(self);
     }
 }
 
@@ -156,9 +155,15 @@ impl Observe for Histogram {
     }
 }
 
-impl Observe for &'static Histogram {
-    fn observe(&self, value: f64) {
-        Histogram::observe(self, value);
+impl Time for TimeHistogram {
+    fn time(&self, took: Duration) {
+        self.observe(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+impl Time for &'static TimeHistogram {
+    fn time(&self, took: Duration) {
+        TimeHistogram::time(self, took);
     }
 }
 

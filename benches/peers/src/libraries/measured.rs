@@ -1,4 +1,5 @@
-//! `measured`: label groups at each event, or the `LabelId` they give, kept.
+//! `measured`: label groups at each event, or the `LabelId` they give, kept; a scrape by a new
+//! encoder, or by one that is kept, as is documented.
 //!
 //! Closed labels are enums, which it keeps in arrays; the endpoint is interned by `lasso`, as its
 //! documentation has it for labels that are not known at the start. None of the libraries knows it there.
@@ -221,6 +222,14 @@ impl Library for Measured {
         let mut encoder = BufferedTextEncoder::new();
         self.collect_group_into(&mut encoder).unwrap_or_else(|never| match never {});
         Some(String::from_utf8(encoder.finish().into()).expect("text"))
+    }
+
+    fn encode_kept(&self, format: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        let mut encoder = (format == Format::Text).then(BufferedTextEncoder::new)?;
+        Some(Box::new(move || {
+            self.collect_group_into(&mut encoder).unwrap_or_else(|never| match never {});
+            encoder.finish().len()
+        }))
     }
 }
 

@@ -1,6 +1,7 @@
-//! `prometheus-client`: `Family::get_or_create` at each event, or the metric cloned out of the family.
+//! `prometheus-client`: `Family::get_or_create` at each event, or the metric cloned out of the family; a scrape
+//! into a new text, or into one that is kept.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use backend_metrics::Format;
 use prometheus_client::{
@@ -73,6 +74,14 @@ fn route(request: &Request) -> RouteLabels {
 
 fn endpoint(request: &Request) -> EndpointLabels {
     EndpointLabels { endpoint: request.endpoint.clone() }
+}
+
+fn encoder(format: Format) -> Option<fn(&mut String, &Registry) -> fmt::Result> {
+    match format {
+        Format::OpenMetrics => Some(text::encode),
+        Format::Text => Some(prometheus_text::encode),
+        _ => None,
+    }
 }
 
 impl Library for PrometheusClient {
@@ -167,13 +176,17 @@ impl Library for PrometheusClient {
 
     fn encode(&self, format: Format) -> Option<String> {
         let mut text = String::new();
-        match format {
-            Format::OpenMetrics => text::encode(&mut text, &self.registry),
-            Format::Text => prometheus_text::encode(&mut text, &self.registry),
-            _ => return None,
-        }
-        .expect("a string takes everything");
+        encoder(format)?(&mut text, &self.registry).expect("a string takes everything");
         Some(text)
+    }
+
+    fn encode_kept(&self, format: Format) -> Option<Box<dyn FnMut() -> usize + '_>> {
+        let (encode, mut text) = (encoder(format)?, String::new());
+        Some(Box::new(move || {
+            text.clear();
+            encode(&mut text, &self.registry).expect("a string takes everything");
+            text.len()
+        }))
     }
 }
 

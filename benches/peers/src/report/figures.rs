@@ -35,7 +35,11 @@ pub fn all(results: &Results) -> Vec<(&'static str, String)> {
         ),
         (
             "layer",
-            bars("What a layer adds to a request on an axum router", added(results, "layer"), time),
+            bars(
+                "What a layer adds to a request on an axum router",
+                added(results, "layer", "ns"),
+                time,
+            ),
         ),
         (
             "scrape-openmetrics",
@@ -108,7 +112,7 @@ fn threads(results: &Results) -> String {
 
 fn lines(results: &Results) -> String {
     let rows = LINES.map(|lines| (lines as f64, format!("scrape-text-{lines}")));
-    let mut series = series(results, &rows, |_| true);
+    let mut series = series(results, &rows, |entry| entry.usage == Use::Idiomatic);
     for (_, points) in &mut series {
         for (_, took) in points {
             *took /= 1e6;

@@ -1,5 +1,6 @@
 //! The tables and pictures of `BENCHMARKS.md`, out of `results/`.
 
+mod alone;
 mod figures;
 mod format;
 mod svg;

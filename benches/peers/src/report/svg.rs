@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn text_is_escaped() {
         let bar = Bar { label: "a<b".into(), value: 1.0, text: "1 & 2".into(), kind: Kind::Ours };
-        let svg = bars("t", &[bar]);
+        let svg = bars("t", &[bar], |value| value.to_string());
         assert!(svg.contains("a&lt;b") && svg.contains("1 &amp; 2"));
     }
 }

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::{
+    alone,
     format::{Table, bytes, grouped, short, time, times},
     targets,
-    view::{Entry, OURS, added, beyond_floor, entries, label, ours},
+    view::{Entry, OURS, added, beyond_floor, entries, floor, label, of_ours},
 };
 use crate::{
     case::Use,
@@ -21,15 +22,16 @@ pub fn named(name: &str, results: &Results) -> Option<String> {
         "targets" => targets::table(results),
         "recording" => recording(results),
         "guards" => guards(results),
+        "ways" => alone::ways(results),
         "requests" => requests(results),
         "layers" => layers(results),
         "memory" => memory(results),
         "contention" => contention(results),
         "threads" => threads(results),
         "endpoints" => endpoints(results),
-        "lines" => lines(results),
-        "extras" => extras(results),
-        "start" => start(results),
+        "lines" => alone::lines(results),
+        "extras" => alone::extras(results),
+        "start" => alone::start(results),
         "instructions" => {
             read("instructions").map_or_else(not_measured, |results| instructions(&results))
         }
@@ -160,14 +162,15 @@ fn grid(first: &str, columns: &[Column], by: usize) -> String {
     table.finish()
 }
 
-/// How many times its own cost on one thread something costs on two.
-fn two_to_one(one: &Column, two: &Column) -> Column {
-    let entries = two.entries.iter().filter_map(|entry| {
+/// How many times its own cost on one thread something costs on two, both by the time that a thread has a
+/// processor.
+fn two_to_one(one: &Column, two: &[Entry]) -> Column {
+    let entries = two.iter().filter_map(|entry| {
         let alone = one.get(&entry.subject, entry.usage)?;
-        Some(Entry { value: entry.value / alone, ..entry.clone() })
+        Some(entry.clone().divided_by(alone))
     });
     Column {
-        title: "2 threads to 1".into(),
+        title: "CPU time, 2 threads to 1".into(),
         entries: entries.collect(),
         text: short,
         compared: false,
@@ -177,7 +180,7 @@ fn two_to_one(one: &Column, two: &Column) -> Column {
 fn recording(results: &Results) -> String {
     let one = Column::of(results, "both", "query");
     let two = Column::of(results, "both, 2 threads", "query-2-threads");
-    let ratio = two_to_one(&one, &two);
+    let ratio = two_to_one(&one, &entries(results, "query-2-threads", "busy_ns"));
     let (counter, histogram) = ("counter", "histogram");
     let columns = [
         Column::of(results, counter, counter),
@@ -192,7 +195,7 @@ fn recording(results: &Results) -> String {
 fn guards(results: &Results) -> String {
     let one = Column::of(results, "1 thread", "guard");
     let two = Column::of(results, "2 threads", "guard-2-threads");
-    let ratio = two_to_one(&one, &two);
+    let ratio = two_to_one(&one, &entries(results, "guard-2-threads", "busy_ns"));
     grid("", &[one, two, ratio], 0)
 }
 
@@ -206,9 +209,10 @@ fn requests(results: &Results) -> String {
 }
 
 fn layers(results: &Results) -> String {
-    let one = Column::new("added, 1 thread", added(results, "layer"));
-    let two = Column::new("added, 2 threads", added(results, "layer-2-threads"));
+    let one = Column::new("added, 1 thread", added(results, "layer", "ns"));
+    let two = added(results, "layer-2-threads", "busy_ns");
     let ratio = two_to_one(&one, &two);
+    let two = Column::new("added, 2 threads", two);
     let table = grid("", &[Column::of(results, "router and layer", "layer"), one, two, ratio], 0);
     let mut records = Table::new(["layer", "families"]);
     for layer in layers::FAMILIES {
@@ -225,16 +229,16 @@ fn scrape(results: &Results, format: &str) -> String {
     let columns = LINES.map(|lines| {
         let row = format!("scrape-{format}-{lines}");
         let mut column = Column::of(results, format!("{} lines", grouped(lines as f64)), &row);
-        if let Some(value) = ours(results, &row, "copy_ns") {
-            column.entries.push(Entry {
-                subject: "a copy of our bytes".into(),
-                usage: Use::Floor,
-                value,
-            });
-        }
+        column.entries.extend(floor_of_ours(results, &row, "copy_ns", "a copy of our bytes"));
         column
     });
     grid("", &columns, 2)
+}
+
+/// A floor that is measured beside ours, in the same process.
+fn floor_of_ours(results: &Results, row: &str, value: &str, name: &str) -> Option<Entry> {
+    let entries = entries(results, row, value);
+    Some(Entry { subject: name.to_owned(), usage: Use::Floor, ..of_ours(&entries)?.clone() })
 }
 
 fn memory(results: &Results) -> String {
@@ -256,15 +260,28 @@ fn contention(results: &Results) -> String {
         compared: false,
         ..Column::new(title, entries(results, row, value))
     };
+    let millions: fn(f64) -> String = |rate| format!("{:.1} M", rate / 1e6);
     let percent: fn(f64) -> String = |part| format!("{} %", grouped(part * 100.0));
-    let columns = [
-        column("an event alone", "contention", "alone_ns", time),
-        column("meanwhile", "contention", "meanwhile_ns", time),
-        column("rate kept", "contention", "kept", percent),
+    let mut columns = [
+        column("CPU time of an event, alone", "contention", "alone_ns", time),
+        column("the same, during scrapes", "contention", "scraped_ns", time),
+        column("events/s, alone", "contention", "alone_rate", millions),
+        column("the same, during scrapes", "contention", "scraped_rate", millions),
+        column("of those beside a thread that spins", "contention", "rate_kept", percent),
         column("scrapes looked at", "observer", "scrapes", grouped),
         column("values that fell", "observer", "falls", grouped),
         column("events missing", "observer", "missing", grouped),
     ];
+    for (column, value) in
+        columns.iter_mut().zip(["alone_ns", "spinning_ns", "alone_rate", "spinning_rate"])
+    {
+        column.entries.extend(floor_of_ours(
+            results,
+            "contention",
+            value,
+            "ours beside a thread that only spins",
+        ));
+    }
     grid("", &columns, 1)
 }
 
@@ -281,105 +298,13 @@ fn endpoints(results: &Results) -> String {
     let columns: Vec<_> = counts
         .into_iter()
         .map(|count| {
-            Column::new(grouped(count as f64), beyond_floor(results, &endpoints_row(count)))
+            let row = endpoints_row(count);
+            let mut entries = beyond_floor(results, &row);
+            entries.extend(floor(results, &row));
+            Column::new(grouped(count as f64), entries)
         })
         .collect();
     grid("endpoints", &columns, 1)
-}
-
-/// Ours from a thousand lines to a million.
-fn lines(results: &Results) -> String {
-    let mut table = Table::new([
-        "lines",
-        "OpenMetrics",
-        "for a line",
-        "*a copy*",
-        "text",
-        "answered",
-        "answered with gzip",
-        "bytes",
-        "with gzip",
-        "resident",
-    ]);
-    for lines in LINES.into_iter().chain([1_000_000]) {
-        let get = |row: &str, value: &str| ours(results, &format!("{row}-{lines}"), value);
-        let show = |row: &str, value: &str, text: fn(f64) -> String| {
-            get(row, value).map_or_else(String::new, text)
-        };
-        let each = get("scrape-openmetrics", "ns").zip(get("scrape-openmetrics", "lines"));
-        let memory =
-            if lines == 100_000 { "memory".to_owned() } else { format!("memory-{lines}-lines") };
-        let resident = ours(results, &memory, "scraped").zip(ours(results, &memory, "lines"));
-        table.row([
-            grouped(lines as f64),
-            show("scrape-openmetrics", "ns", time),
-            each.map_or_else(String::new, |(took, lines)| time(took / lines)),
-            show("scrape-openmetrics", "copy_ns", time),
-            show("scrape-text", "ns", time),
-            show("exporter-identity", "ns", time),
-            show("exporter-gzip", "ns", time),
-            show("exporter-identity", "bytes", bytes),
-            show("exporter-gzip", "bytes", bytes),
-            resident.map_or_else(String::new, |(each, lines)| bytes(each * lines)),
-        ]);
-    }
-    table.finish()
-}
-
-/// What is turned on, beside the same without.
-fn extras(results: &Results) -> String {
-    let mut table = Table::new(["what is turned on", "measured", "without", "with", "ratio"]);
-    let mut add = |what: &str, measured: &str, without: Option<f64>, with: Option<f64>| {
-        let Some((without, with)) = without.zip(with) else { return };
-        table.row([what, measured, &time(without), &time(with), &format!("{:.2}", with / without)]);
-    };
-    let ns = |row: &str| ours(results, row, "ns");
-    for (row, measured) in [
-        ("counter", "a counter"),
-        ("histogram", "a histogram"),
-        ("query", "both"),
-        ("http-track", "four HTTP families"),
-        ("layer", "a request through the layer"),
-        ("scrape-openmetrics-10000", "a scrape of 10,000 lines"),
-    ] {
-        add("exemplars, outside of a trace", measured, ns(row), ns(&format!("exemplars-{row}")));
-    }
-    let query = ns("query");
-    add("exemplars, in a trace, a young one is there", "both", query, ns("exemplars-traced-query"));
-    add(
-        "exemplars, in a trace, each event gives one",
-        "both",
-        query,
-        ns("exemplars-traced-query-kept"),
-    );
-    add("three constant labels", "both", query, ns("constant-labels-query"));
-    add(
-        "three constant labels",
-        "a scrape of all families",
-        ns("full-scrape"),
-        ns("constant-labels-scrape"),
-    );
-    for lines in LINES {
-        let measured = format!("an answer of {} lines", grouped(lines as f64));
-        let (without, with) =
-            (format!("exporter-identity-{lines}"), format!("exporter-gzip-{lines}"));
-        add("gzip", &measured, ns(&without), ns(&with));
-    }
-    let bare = results.value("log-event", crate::ours::NO_LOG_LAYER, Use::Floor, "ns");
-    add("LogEvents", "a log event", bare, ns("log-event"));
-    table.finish()
-}
-
-fn start(results: &Results) -> String {
-    let mut table = Table::new(["`Metrics::builder().build()`", "time", "resident"]);
-    let get = |value: &str| ours(results, "start", value);
-    let show = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(String::new, text);
-    for (name, took, size) in
-        [("the first of a process", "first_ns", "first_bytes"), ("each after it", "ns", "bytes")]
-    {
-        table.row([name.to_owned(), show(get(took), time), show(get(size), bytes)]);
-    }
-    table.finish()
 }
 
 fn instructions(results: &Results) -> String {

@@ -1,11 +1,12 @@
 //! What is aimed at, beside what is reached.
 
 use super::{
-    format::{Table, short, time, times},
-    view::{Entry, OURS, added, best, beyond_floor, entries, ours},
+    format::{Table, bytes, short, time, times},
+    view::{Entry, added, best, beyond_floor, entries, of_ours, ours},
 };
 use crate::{
     case::Use,
+    library::threads_row,
     load::{FORMATS, LINES},
     results::Results,
 };
@@ -14,9 +15,28 @@ use crate::{
 struct Target {
     what: String,
     limit: Limit,
-    reached: f64,
+    reached: Reached,
     /// Of what `reached` is made.
     detail: String,
+}
+
+/// A figure of the medians, and the range of it that the processes span.
+#[derive(Clone, Copy)]
+struct Reached {
+    value: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Reached {
+    /// How many times the other one is, at the least its least of the other's most.
+    fn ratio(one: &Entry, other: &Entry) -> Self {
+        Self {
+            value: one.value / other.value,
+            least: one.least / other.most,
+            most: if other.least > 0.0 { one.most / other.least } else { f64::INFINITY },
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -53,6 +73,7 @@ impl Limit {
 
     fn show(self, reached: f64) -> String {
         match self {
+            _ if reached.is_infinite() => "any".to_owned(),
             Self::Faster(_) | Self::Times(_) => format!("{reached:.2}x"),
             Self::Part(_) => format!("{:.1} %", reached * 100.0),
             Self::None => short(reached),
@@ -64,15 +85,21 @@ impl Limit {
 const CLIENT: &str = "prometheus-client";
 
 pub fn table(results: &Results) -> String {
-    let mut table = Table::new(["what", "target", "reached", "", "of"]);
+    let mut table = Table::new(["what", "target", "reached", "least to most", "", "of"]);
     for target in all(results) {
-        let verdict = if target.limit.is_met(target.reached) { "yes" } else { "**no**" };
+        let Target { what, limit, reached, detail } = target;
+        let is_met = limit.is_met(reached.value);
+        let verdict = if is_met { "yes" } else { "**no**" };
+        // The processes do not agree on it.
+        let is_near =
+            [reached.least, reached.most].into_iter().any(|value| limit.is_met(value) != is_met);
         table.row([
-            target.what,
-            target.limit.text(),
-            target.limit.show(target.reached),
-            verdict.into(),
-            target.detail,
+            what,
+            limit.text(),
+            limit.show(reached.value),
+            format!("{} to {}", limit.show(reached.least), limit.show(reached.most)),
+            format!("{verdict}{}", if is_near { ", near" } else { "" }),
+            detail,
         ]);
     }
     table.finish()
@@ -105,7 +132,7 @@ fn all(results: &Results) -> Vec<Target> {
     faster("histogram", &ns("histogram"), 3.0, None, Some(12.0));
     faster("query", &ns("query"), 2.5, Some(6.0), None);
     faster("HTTP request, no clocks", &beyond_floor(results, "http"), 2.5, Some(12.0), None);
-    let layers = added(results, "layer");
+    let layers = added(results, "layer", "ns");
     faster("the layer, added", &layers, 3.0, None, None);
     for (_, format) in FORMATS {
         for lines in LINES {
@@ -113,74 +140,94 @@ fn all(results: &Results) -> Vec<Target> {
             faster(&what, &ns(&format!("scrape-{format}-{lines}")), 5.0, None, Some(15.0));
         }
     }
-    let mut at_most =
-        |what: &str, one: Option<f64>, other: Option<f64>, most: f64, text: fn(f64) -> String| {
-            if let Some((one, other)) = one.zip(other) {
-                let detail = format!("{} to {}", text(one), text(other));
-                targets.push(Target {
-                    what: what.into(),
-                    limit: Limit::Times(most),
-                    reached: one / other,
-                    detail,
-                });
-            }
-        };
-    let ours_ns = |row: &str| ours(results, row, "ns");
-    at_most("query, 2 threads to 1", ours_ns("query-2-threads"), ours_ns("query"), 1.3, time);
-    at_most("guard, 2 threads to 1", ours_ns("guard-2-threads"), ours_ns("guard"), 1.3, time);
-    let of = |entries: &[Entry], subject: &str| {
-        entries.iter().find(|entry| entry.subject == subject).map(|entry| entry.value)
-    };
-    let two = added(results, "layer-2-threads");
-    at_most("the layer, 2 threads to 1", of(&two, OURS), of(&layers, OURS), 1.3, time);
-    at_most(
-        "the layer to one that does nothing",
-        of(&layers, OURS),
-        of(&layers, crate::layers::IDLE),
-        2.0,
-        time,
-    );
-    for (_, format) in FORMATS {
-        let each = |lines: usize| {
-            let row = format!("scrape-{format}-{lines}");
-            Some(ours(results, &row, "ns")? / ours(results, &row, "lines")?)
-        };
-        at_most(
-            &format!("scrape, {format}: a line of 100,000 to one of 1,000"),
-            each(100_000),
-            each(1_000),
-            1.5,
-            time,
-        );
-    }
-    let memory = entries(results, "memory", "scraped");
-    let bytes = super::format::bytes;
-    at_most(
-        "memory for a line to the leanest peer's",
-        of(&memory, OURS),
-        best(&memory, None).map(|entry| entry.value),
-        1.0,
-        bytes,
-    );
+    targets.extend(ratios(results, &layers));
     let mut single = |what: &str, row: &str, value: &str, limit: Limit| {
-        if let Some(reached) = ours(results, row, value) {
+        if let Some(&Entry { value, least, most, .. }) = of_ours(&entries(results, row, value)) {
+            let reached = Reached { value, least, most };
             targets.push(Target { what: what.into(), limit, reached, detail: String::new() });
         }
     };
-    single("recorders' rate during scrapes", "contention", "kept", Limit::Part(0.95));
+    single(
+        "recorders' rate during scrapes, of that beside a thread that spins",
+        "contention",
+        "rate_kept",
+        Limit::Part(0.95),
+    );
+    single(
+        "CPU time of an event, alone of that during scrapes",
+        "contention",
+        "event_kept",
+        Limit::Part(0.95),
+    );
     single("counters and buckets seen to fall", "observer", "falls", Limit::None);
     single("events missing at the end", "observer", "missing", Limit::None);
     single("the first build of an instance", "start", "first_ns", Limit::Below(1e6));
     targets
 }
 
+/// Those of ours to itself, to the layer that does nothing, and to the leanest peer.
+fn ratios(results: &Results, layers: &[Entry]) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let mut at_most = |what: &str,
+                       one: Option<&Entry>,
+                       other: Option<&Entry>,
+                       most: f64,
+                       text: fn(f64) -> String| {
+        if let Some((one, other)) = one.zip(other) {
+            targets.push(Target {
+                what: what.into(),
+                limit: Limit::Times(most),
+                reached: Reached::ratio(one, other),
+                detail: format!("{} to {}", text(one.value), text(other.value)),
+            });
+        }
+    };
+    // Both by the time that a thread has the processor.
+    for row in ["query", "guard"] {
+        let one = entries(results, row, "ns");
+        let two = entries(results, &threads_row(row, 2), "busy_ns");
+        let what = format!("{row}, 2 threads to 1");
+        at_most(&what, of_ours(&two), of_ours(&one), 1.3, time);
+    }
+    let two = added(results, "layer-2-threads", "busy_ns");
+    at_most("the layer, 2 threads to 1", of_ours(&two), of_ours(layers), 1.3, time);
+    at_most(
+        "the layer to one that does nothing",
+        of_ours(layers),
+        layers.iter().find(|entry| entry.subject == crate::layers::IDLE),
+        2.0,
+        time,
+    );
+    for (_, format) in FORMATS {
+        let each = |lines: usize| {
+            let row = format!("scrape-{format}-{lines}");
+            let exposed = ours(results, &row, "lines")?;
+            let entry = of_ours(&entries(results, &row, "ns"))?.clone();
+            Some(entry.divided_by(exposed))
+        };
+        at_most(
+            &format!("scrape, {format}: a line of 100,000 to one of 1,000"),
+            each(100_000).as_ref(),
+            each(1_000).as_ref(),
+            1.5,
+            time,
+        );
+    }
+    for (row, by) in [("memory", ""), ("memory-8-threads", ", recorded by 8 threads")] {
+        let memory = entries(results, row, "scraped");
+        let what = format!("memory for a line{by}, to the leanest peer's");
+        at_most(&what, of_ours(&memory), best(&memory, None), 1.0, bytes);
+    }
+    targets
+}
+
 fn than_best(what: &str, entries: &[Entry], usage: Option<Use>, least: f64) -> Option<Target> {
     let best = best(entries, usage)?;
-    let ours = entries.iter().find(|entry| entry.is_ours() && entry.usage == Use::Idiomatic)?;
+    let ours = of_ours(entries)?;
     Some(Target {
         what: what.to_owned(),
         limit: Limit::Faster(least),
-        reached: best.value / ours.value,
+        reached: Reached::ratio(best, ours),
         detail: format!("{}: {} to {}", best.label(), time(best.value), time(ours.value)),
     })
 }
