@@ -11,6 +11,7 @@
 //! | `--rounds N` | processes of each case; 9 unless given |
 //! | `--only PATTERN` | the cases whose id has it, printed and not kept: kept figures are of one run |
 //! | `--instructions` | counts instructions (valgrind) in place of time |
+//! | `profile` | where the instructions go in what misses its target, by file (valgrind) |
 //! | `report` | makes tables and pictures again of what is kept in `results/` |
 //! | `list` | the ids of all cases: row, subject, use |
 //! | `case ID [EVENTS]` | one case in this process, as JSON; with `EVENTS` so many and no more |
@@ -34,6 +35,7 @@ mod library;
 mod load;
 mod origin;
 mod ours;
+mod profile;
 mod report;
 mod results;
 mod shape;
@@ -55,6 +57,10 @@ fn main() {
                 return case(id, Bench { events });
             }
             "list" => return case::all().iter().for_each(|case| println!("{}", case.id())),
+            "profile" => {
+                profile::run();
+                return report::write();
+            }
             "report" => return report::write(),
             "--rounds" => rounds = value().parse().expect("N is a number"),
             "--only" => pattern = Some(value().to_owned()),
