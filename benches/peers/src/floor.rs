@@ -23,6 +23,13 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::new(row, "one relaxed fetch_add", Use::Floor, move |bench| {
             bench.event(|| _ = black_box(&cell).fetch_add(1, Relaxed))
         }));
+        let own = AtomicU64::new(0);
+        cases.push(Case::new(row, "a load, an addition, a store", Use::Floor, move |bench| {
+            bench.event(|| {
+                let own = black_box(&own);
+                own.store(own.load(Relaxed) + 1, Relaxed);
+            })
+        }));
     }
     for threads in &THREADS[1..] {
         let cell = AtomicU64::new(0);

@@ -19,7 +19,7 @@ pub fn ways(results: &Results) -> String {
     add("the family, `get(labels).inc()`", ["counter", ""]);
     add("a method, `metrics.track_*`", ["helper-counter", "query"]);
     add("a free function, `track_*`", ["free-counter", "free-query"]);
-    for name in ["an empty loop", "one relaxed fetch_add"] {
+    for name in ["an empty loop", "a load, an addition, a store", "one relaxed fetch_add"] {
         let [counter, query] = ["counter", "query"].map(|row| show(row, name, Use::Floor));
         table.row([format!("*{name}*"), counter, query]);
     }
