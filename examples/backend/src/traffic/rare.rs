@@ -39,6 +39,10 @@ pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
     // whoever takes them all waits in vain.
     faults.hold(Fault::Database, Duration::from_millis(900)).await;
     pause(5).await;
+    // Their queues are full after seven seconds. Not for as long as a write may take: they read on, and miss what was
+    // dropped in between. While there are ticks, so not just after the trouble of the ticker service.
+    faults.hold(Fault::SlowClients, Duration::from_secs(12)).await;
+    pause(5).await;
     // Long enough to open the circuit breaker, which then tries again by itself. Housekeeping that falls into
     // it is tried again as well, and what is queued behind it waits.
     tokio::join!(faults.hold(Fault::Ticker, Duration::from_secs(5)), async {
@@ -47,10 +51,7 @@ pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
             app.workers.enqueue(Work::KeepHouse);
         }
     });
-    pause(5).await;
-    // Not for as long as a write may take: they read on, and miss what was dropped in between.
-    faults.hold(Fault::SlowClients, Duration::from_secs(9)).await;
-    pause(30).await;
+    pause(25).await;
     // A bug that one job meets, and one request in two thousand.
     faults.once(Fault::WorkerPanics);
     faults.once(Fault::Panics);
