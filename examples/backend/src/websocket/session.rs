@@ -28,7 +28,7 @@ const QUEUE: usize = 256;
 /// The most that a client may listen to.
 const SUBSCRIPTIONS: usize = 1_000;
 /// How long a message may take to be written.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a client is asked for a sign of life. One that gave none since the last time is gone.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a client may take to close its side.
