@@ -122,22 +122,21 @@ impl Clock {
         }
     }
 
-    /// The nanoseconds since a beginning that this clock gave; 0 if that is later than now.
+    /// The time since a beginning that this clock gave; 0 if that is later than now.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "64 bits last for five centuries")]
-    pub(crate) fn since(&self, begin: Moment) -> u64 {
+    pub(crate) fn since(&self, begin: Moment) -> Duration {
         let (begin, now) = match (begin, &self.0) {
             (Moment::Instant(begin), Source::Manual(manual)) => (begin, stopped_at(manual)),
             (Moment::Instant(begin), Source::System) => (begin, Instant::now()),
             #[cfg(feature = "quanta")]
             (Moment::Counter(begin), Source::Counter(counter)) => {
-                return counter.delta_as_nanos(begin, counter.raw());
+                return Duration::from_nanos(counter.delta_as_nanos(begin, counter.raw()));
             }
             // Of another clock.
             #[cfg(feature = "quanta")]
-            _ => return 0,
+            _ => return Duration::ZERO,
         };
-        now.saturating_duration_since(begin).as_nanos() as u64
+        now.saturating_duration_since(begin)
     }
 }
 
@@ -169,7 +168,7 @@ mod tests {
         let begin = clock.begin();
         let inside = Instant::now();
         let least = std::iter::repeat_with(|| inside.elapsed()).find(|took| took.as_millis() >= 20);
-        let took = u128::from(clock.since(begin));
+        let took = clock.since(begin).as_nanos();
         let most = before.elapsed();
         // Its unit and its beginning: a wrong one is off by more than a tenth.
         let least = least.unwrap_or_default().as_nanos() * 9 / 10;

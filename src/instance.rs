@@ -215,12 +215,13 @@ impl Stopwatch {
     #[inline]
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.nanos())
+        self.metrics.instance().clock.since(self.started)
     }
 
     /// The time since it was started in nanoseconds.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "64 bits last for five centuries")]
     pub(crate) fn nanos(&self) -> u64 {
-        self.metrics.instance().clock.since(self.started)
+        self.elapsed().as_nanos() as u64
     }
 }

@@ -133,7 +133,7 @@ impl Family {
         let Some((all, entries)) = self.domain.and_then(Domain::summed) else { return };
         let reader = local::reader();
         #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
-        let cells = self.combinations as Address * self.slot.cells();
+        let cells = self.combinations as Address * self.slot.stride(self.combinations);
         for offset in self.base..self.base + cells {
             let sum = all.row() + offset;
             let cells = entries.iter().map(|entry| entry.row() + offset);
@@ -186,6 +186,12 @@ impl Slot {
             Self::Info => 0,
             _ => 1,
         }
+    }
+
+    /// Cells from one of so many series to the next. A series lies in one chunk.
+    #[expect(clippy::cast_possible_truncation, reason = "a histogram has 32 bounds at most")]
+    pub(crate) const fn stride(self, series: usize) -> Address {
+        local::stride(self.cells() as usize, series) as Address
     }
 }
 
@@ -309,7 +315,7 @@ impl Registrar {
         combinations: usize,
         domain: Option<DomainRef>,
     ) -> Address {
-        let cells = combinations * slot.cells() as usize;
+        let cells = combinations * slot.stride(combinations) as usize;
         let domain = domain.map(|domain| domain.0);
         let base = match domain {
             Some(domain) => domain.reserve_cells(cells),

@@ -444,3 +444,131 @@ fn a_panic_before_a_scrape_costs_what_it_would_have_set() {
     assert!(text.contains("\ndesk_feed_messages_total 13\n"));
     assert!(text.contains("\ndesk_feed_timestamp_seconds 1790000001.5\n"));
 }
+
+label_values! {
+    /// One of many shelves.
+    pub enum Shelf = "shelf" {
+        /// The first.
+        A = "a",
+        /// The second.
+        B = "b",
+        /// The third.
+        C = "c",
+        /// The fourth.
+        D = "d",
+        /// The fifth.
+        E = "e",
+    }
+}
+
+label_values! {
+    /// One of many rows.
+    pub enum Row = "row" {
+        /// The first.
+        A = "a",
+        /// The second.
+        B = "b",
+        /// The third.
+        C = "c",
+        /// The fourth.
+        D = "d",
+        /// The fifth.
+        E = "e",
+    }
+}
+
+label_values! {
+    /// One of many bins.
+    pub enum Bin = "bin" {
+        /// The first.
+        A = "a",
+        /// The second.
+        B = "b",
+        /// The third.
+        C = "c",
+        /// The fourth.
+        D = "d",
+        /// The fifth.
+        E = "e",
+    }
+}
+
+open_labels! {
+    /// A store house.
+    pub struct House(house);
+}
+
+families! {
+    /// Families that are longer than what a thread takes memory for at once.
+    pub struct StoreMetrics = "store" {
+        with {
+            /// The houses seen so far.
+            pub houses: Domain<House>,
+        }
+
+        /// The time that things stay
+        pub stay: HistogramFamily<(Shelf, Row, Bin)> = "store_stay_seconds" in buckets::REQUEST,
+
+        /// Things that came
+        pub arrivals: CounterFamily<Open<House>> = "store_arrivals_total",
+
+        /// Things that left
+        pub departures: CounterFamily<(Open<House>, Shelf)> = "store_departures_total",
+
+        /// The time that things stay in a house
+        pub house_stay: HistogramFamily<(Open<House>, Shelf, Row, Bin)> =
+            "store_house_stay_seconds" in buckets::REQUEST,
+    }
+}
+
+/// Each series gets a number of its own of observations, in its first bucket and in its last.
+#[test]
+fn a_family_longer_than_a_chunk_mixes_no_series() {
+    let metrics = Metrics::builder().mount::<StoreMetrics>().build().unwrap();
+    let store = metrics.mounted::<StoreMetrics>().unwrap();
+    let mut expected = HashMap::new();
+    let mut number = 0;
+    let mut observe = |histogram: Histogram, family: &str, labels: &str| {
+        number += 1;
+        for _ in 0..number {
+            histogram.observe(Duration::from_millis(1));
+            histogram.observe(Duration::from_secs(11));
+        }
+        let number = f64::from(number);
+        expected.insert(format!("{family}_bucket{{{labels},le=\"0.005\"}}"), number);
+        expected.insert(format!("{family}_bucket{{{labels},le=\"10.0\"}}"), number);
+        expected.insert(format!("{family}_bucket{{{labels},le=\"+Inf\"}}"), 2.0 * number);
+        expected.insert(format!("{family}_sum{{{labels}}}"), number * 11_001.0 / 1e3);
+    };
+    for (shelf, row, bin) in combinations() {
+        let labels = [("shelf", shelf.as_str()), ("row", row.as_str()), ("bin", bin.as_str())];
+        let labels = labels.map(|(name, value)| format!("{name}=\"{value}\"")).join(",");
+        observe(store.stay.get((shelf, row, bin)), "store_stay_seconds", &labels);
+        for house in ["north", "south"] {
+            let open = store.houses.get(house);
+            let labels = format!("house=\"{house}\",{labels}");
+            let histogram = store.house_stay.get((open, shelf, row, bin));
+            observe(histogram, "store_house_stay_seconds", &labels);
+        }
+    }
+    for (house, count) in [("north", 1_000_001_u32), ("south", 1_000_002)] {
+        let open = store.houses.get(house);
+        store.arrivals.get(open).add(count.into());
+        expected.insert(format!("store_arrivals_total{{house=\"{house}\"}}"), count.into());
+        for shelf in Shelf::ALL {
+            let (count, shelf_name) = (2 * count + *shelf as u32, shelf.as_str());
+            store.departures.get((open, *shelf)).add(count.into());
+            let labels = format!("house=\"{house}\",shelf=\"{shelf_name}\"");
+            expected.insert(format!("store_departures_total{{{labels}}}"), count.into());
+        }
+    }
+    for (series, value) in expected {
+        assert_eq!(metrics.value(&series), Some(value), "{series}");
+    }
+}
+
+fn combinations() -> impl Iterator<Item = (Shelf, Row, Bin)> {
+    let bins = |row: Row| Bin::ALL.iter().map(move |bin| (row, *bin));
+    let rows = move || Row::ALL.iter().flat_map(move |row| bins(*row));
+    Shelf::ALL.iter().flat_map(move |shelf| rows().map(move |(row, bin)| (*shelf, row, bin)))
+}

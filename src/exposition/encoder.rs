@@ -116,7 +116,7 @@ impl Encoder<'_> {
 
     /// Writes a series for each combination of the closed labels.
     fn combinations(&mut self, family: &Family, base: Address, open: &str) {
-        let stride = family.slot.cells();
+        let stride = family.slot.stride(family.combinations);
         let addresses = (base..).step_by(stride.max(1) as usize);
         for (combination, address) in (0..family.combinations).zip(addresses) {
             match family.slot {

@@ -8,7 +8,10 @@ use crate::storage::trace;
 use crate::{
     model::{Definition, Kind, Labels},
     registry::{FamilyType, Registrar, Slot},
-    storage::{cells::Address, local},
+    storage::{
+        cells::Address,
+        local::{self, Near, Place},
+    },
 };
 
 /// A number of events since the process started.
@@ -17,7 +20,7 @@ use crate::{
 /// a cell, cheap to copy and to keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter {
-    cell: Address,
+    cell: Place,
 }
 
 impl Counter {
@@ -30,22 +33,34 @@ impl Counter {
     /// Counts `events` events. Past `u64::MAX` the counter wraps.
     #[inline]
     pub fn add(self, events: u64) {
-        local::add(self.cell, events);
+        self.add_near(self.near(), events);
+    }
+
+    /// What is at hand of its chunk.
+    #[inline]
+    pub(crate) fn near(self) -> Near {
+        self.cell.near()
+    }
+
+    /// Counts events in a cell that is `near`.
+    #[inline]
+    pub(crate) fn add_near(self, near: Near, events: u64) {
+        near.add(self.cell.address, events);
         #[cfg(feature = "exemplars")]
         if events > 0 {
-            trace::offer(self.cell, events);
+            trace::offer(self.cell.address, events);
         }
     }
 
     pub(crate) fn cell(self) -> Address {
-        self.cell
+        self.cell.address
     }
 }
 
 /// Counters by label set.
 #[derive(Debug)]
 pub struct CounterFamily<L> {
-    base: Address,
+    base: Place,
     labels: PhantomData<fn(L)>,
 }
 
@@ -54,7 +69,7 @@ impl<L: LabelSet> CounterFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> Counter {
-        Counter { cell: labels::address(self.base, 1, labels) }
+        Counter { cell: labels::place(self.base, 1, 1, labels) }
     }
 }
 
@@ -78,7 +93,7 @@ impl FamilyType for Counter {
     const LABELS: &'static Labels = &Labels::NONE;
 
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
-        Self { cell: registrar.add(definition, Slot::Counter, 1, None) }
+        Self { cell: Place::of(registrar.add(definition, Slot::Counter, 1, None)) }
     }
 }
 
@@ -89,7 +104,7 @@ impl<L: LabelSet> FamilyType for CounterFamily<L> {
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
         let domain = L::domain(registrar);
         Self {
-            base: registrar.add(definition, Slot::Counter, L::COUNT, domain),
+            base: Place::of(registrar.add(definition, Slot::Counter, L::COUNT, domain)),
             labels: PhantomData,
         }
     }

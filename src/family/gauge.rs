@@ -9,20 +9,20 @@ use super::labels::{self, LabelSet};
 use crate::{
     model::{Definition, Kind, Labels},
     registry::{FamilyType, Registrar, Slot},
-    storage::{cells::Address, local},
+    storage::local::{self, Place},
 };
 
 /// A level that is set. It stands at zero from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge {
-    cell: Address,
+    cell: Place,
 }
 
 impl Gauge {
     /// Sets the level. What is not a number is exposed as it is.
     #[inline]
     pub fn set(self, value: f64) {
-        local::set(self.cell, value.to_bits());
+        local::set(self.cell.address, value.to_bits());
     }
 
     /// Changes the level in one atomic operation; gives the level before.
@@ -30,8 +30,9 @@ impl Gauge {
     /// For a level that is set and also steps. All threads share its cell: what steps often is cheaper as
     /// an [`UpDownGauge`].
     pub(crate) fn update(self, change: impl Fn(f64) -> f64) -> f64 {
-        let before =
-            local::update_shared(self.cell, |level| change(f64::from_bits(level)).to_bits());
+        let before = local::update_shared(self.cell.address, |level| {
+            change(f64::from_bits(level)).to_bits()
+        });
         f64::from_bits(before)
     }
 
@@ -46,7 +47,7 @@ impl Gauge {
 /// Gauges by label set; those of closed labels stand at zero from the start.
 #[derive(Debug)]
 pub struct GaugeFamily<L> {
-    base: Address,
+    base: Place,
     labels: PhantomData<fn(L)>,
 }
 
@@ -55,21 +56,21 @@ impl<L: LabelSet> GaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> Gauge {
-        Gauge { cell: labels::address(self.base, 1, labels) }
+        Gauge { cell: labels::place(self.base, 1, 1, labels) }
     }
 }
 
 /// A level that is left out until it is set for the first time.
 #[derive(Clone, Copy, Debug)]
 pub struct LateGauge {
-    cell: Address,
+    cell: Place,
 }
 
 impl LateGauge {
     /// Sets the level.
     #[inline]
     pub fn set(self, value: f64) {
-        local::set(self.cell, encode_late(value));
+        local::set(self.cell.address, encode_late(value));
     }
 
     /// Sets the level to a number of things; exact up to 2^53.
@@ -88,7 +89,7 @@ impl LateGauge {
 /// Late gauges by label set.
 #[derive(Debug)]
 pub struct LateGaugeFamily<L> {
-    base: Address,
+    base: Place,
     labels: PhantomData<fn(L)>,
 }
 
@@ -97,7 +98,7 @@ impl<L: LabelSet> LateGaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> LateGauge {
-        LateGauge { cell: labels::address(self.base, 1, labels) }
+        LateGauge { cell: labels::place(self.base, 1, 1, labels) }
     }
 }
 
@@ -120,14 +121,14 @@ pub(crate) fn decode_late(cell: u64) -> Option<f64> {
 /// cost nothing extra. A scrape that falls between the two shows no less than 0.
 #[derive(Clone, Copy, Debug)]
 pub struct UpDownGauge {
-    cell: Address,
+    cell: Place,
 }
 
 impl UpDownGauge {
     /// One up.
     #[inline]
     pub fn inc(self) {
-        local::add(self.cell, 1);
+        self.cell.add(1);
     }
 
     /// One down.
@@ -139,7 +140,7 @@ impl UpDownGauge {
     /// Up by `steps`, or down where it is negative.
     #[inline]
     pub fn add(self, steps: i64) {
-        local::add(self.cell, steps.cast_unsigned());
+        self.cell.add(steps.cast_unsigned());
     }
 
     /// One up now, and one down when the guard is dropped.
@@ -165,7 +166,7 @@ impl Drop for InFlight {
 /// Up-down gauges by label set; those of closed labels stand at zero from the start.
 #[derive(Debug)]
 pub struct UpDownGaugeFamily<L> {
-    base: Address,
+    base: Place,
     labels: PhantomData<fn(L)>,
 }
 
@@ -174,7 +175,7 @@ impl<L: LabelSet> UpDownGaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> UpDownGauge {
-        UpDownGauge { cell: labels::address(self.base, 1, labels) }
+        UpDownGauge { cell: labels::place(self.base, 1, 1, labels) }
     }
 }
 
@@ -185,7 +186,7 @@ macro_rules! gauge_types {
             const LABELS: &'static Labels = &Labels::NONE;
 
             fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
-                Self { cell: registrar.add(definition, Slot::$slot, 1, None) }
+                Self { cell: Place::of(registrar.add(definition, Slot::$slot, 1, None)) }
             }
         }
 
@@ -196,7 +197,7 @@ macro_rules! gauge_types {
             fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
                 let domain = L::domain(registrar);
                 let base = registrar.add(definition, Slot::$slot, L::COUNT, domain);
-                Self { base, labels: PhantomData }
+                Self { base: Place::of(base), labels: PhantomData }
             }
         }
     )+};

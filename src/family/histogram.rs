@@ -2,21 +2,27 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-use super::labels::{self, LabelSet};
+use super::{
+    Counter,
+    labels::{self, LabelSet},
+};
 #[cfg(feature = "exemplars")]
 use crate::storage::trace;
 use crate::{
-    model::{Buckets, Definition, Kind, Labels, UnitRule},
+    model::{Buckets, Definition, Kind, Labels, MAX_BOUNDS, UnitRule},
     registry::{FamilyType, Registrar, Slot},
     storage::{
         cells::Address,
-        local::{self, Near},
+        local::{self, Near, Place},
     },
 };
 
 /// The most that one observation adds to a sum: 104 days in nanoseconds, 9 PB in bytes. So no single
 /// observation can use a sum up.
 const MOST: u64 = 1 << 53;
+
+/// The most cells of a series: the sum, 32 buckets and the one up to infinity.
+const MOST_CELLS: usize = MAX_BOUNDS + 2;
 
 /// What a histogram observes: a [`Duration`], a whole number (`u64`) of bytes or things, or a fraction
 /// (`f64`).
@@ -90,7 +96,8 @@ impl Observation for f64 {
 /// One series: a field of its own, or what a [`HistogramFamily`] gives for a label set.
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram<V = Duration> {
-    base: Address,
+    /// That of the sum.
+    base: Place,
     buckets: &'static Buckets,
     observations: PhantomData<fn(V)>,
 }
@@ -99,31 +106,46 @@ impl<V: Observation> Histogram<V> {
     /// Adds an observation.
     #[inline]
     pub fn observe(self, value: V) {
-        self.observe_units(value.units(), local::observe);
+        self.observe_near(self.base.near(), value);
     }
 
-    /// Adds an observation that is in stored units already, nanoseconds or bytes, to cells that are `near`.
+    /// Adds an observation and counts it in `counter`, which is the whole of most records.
     #[inline]
-    pub(crate) fn observe_near(self, near: Near, units: u64) {
-        self.observe_units(units.units(), |base, bucket, amount| {
-            near.observe(base, bucket, amount);
+    pub(crate) fn observe_counted(self, value: V, counter: Counter) {
+        local::record(counter.near(), move |near_counter| {
+            local::record(self.base.near(), move |near| {
+                counter.add_near(near_counter, 1);
+                self.observe_near(near, value);
+            });
         });
     }
 
+    /// Adds an observation to cells that are `near`.
     #[inline]
-    fn observe_units(self, (value, amount): (u64, u64), observe: impl FnOnce(Address, usize, u64)) {
+    pub(crate) fn observe_near(self, near: Near, value: V) {
+        self.add_near(near, value.units());
+    }
+
+    /// The same of one that is in stored units already, nanoseconds or bytes.
+    #[inline]
+    pub(crate) fn observe_units_near(self, near: Near, units: u64) {
+        self.add_near(near, units.units());
+    }
+
+    #[inline]
+    fn add_near(self, near: Near, (value, amount): (u64, u64)) {
         let bucket = self.buckets.index(value);
-        observe(self.base, bucket, amount);
+        near.observe(self.base.address, bucket, amount);
         #[cfg(feature = "exemplars")]
         #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
-        trace::offer(self.base + 1 + bucket as Address, value);
+        trace::offer(self.base.address + 1 + bucket as Address, value);
     }
 }
 
 /// Histograms by label set; a series appears with its first observation.
 #[derive(Debug)]
 pub struct HistogramFamily<L, V = Duration> {
-    base: Address,
+    base: Place,
     /// Cells of one series.
     stride: Address,
     buckets: &'static Buckets,
@@ -136,7 +158,7 @@ impl<L: LabelSet, V: Observation> HistogramFamily<L, V> {
     #[must_use]
     pub fn get(&self, labels: L) -> Histogram<V> {
         Histogram {
-            base: labels::address(self.base, self.stride, labels),
+            base: labels::place(self.base, self.stride, MOST_CELLS, labels),
             buckets: self.buckets,
             observations: PhantomData,
         }
@@ -156,7 +178,7 @@ impl<V: Observation> FamilyType for Histogram<V> {
     fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
         let buckets = buckets_of(definition);
         let base = registrar.add(definition, Slot::Histogram(buckets), 1, None);
-        Self { base, buckets, observations: PhantomData }
+        Self { base: Place::of(base), buckets, observations: PhantomData }
     }
 }
 
@@ -171,6 +193,7 @@ impl<L: LabelSet, V: Observation> FamilyType for HistogramFamily<L, V> {
         let buckets = buckets_of(definition);
         let slot = Slot::Histogram(buckets);
         let base = registrar.add(definition, slot, L::COUNT, domain);
-        Self { base, stride: slot.cells(), buckets, types: PhantomData }
+        let stride = slot.stride(L::COUNT);
+        Self { base: Place::of(base), stride, buckets, types: PhantomData }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     storage::{
         cells::Address,
         intern::{self, Entry, Nest},
-        local::{self, Near},
+        local::{self, Near, Place},
     },
 };
 
@@ -43,11 +43,17 @@ pub trait LabelSet: Copy + Send + Sync + 'static {
     }
 }
 
-/// The cell of a label set, where `base` is that of the first one and a series has `stride` cells.
+/// The first cell of a label set, where `base` is that of the first one and a series has `stride` cells, `most` at most.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
-pub(super) fn address<L: LabelSet>(base: Address, stride: Address, labels: L) -> Address {
-    base + labels.row() + labels.index() as Address * stride
+pub(super) fn place<L: LabelSet>(base: Place, stride: Address, most: usize, labels: L) -> Place {
+    let behind = labels.row() + labels.index() as Address * stride;
+    // Known when this is compiled, most of the time: then the chunk is that of the first.
+    if const { L::LIST.open_parts() == 0 } && local::is_in_one_chunk(L::COUNT * most) {
+        base.within(behind)
+    } else {
+        Place::of(base.address + behind)
+    }
 }
 
 /// A domain of an instance under construction.
@@ -139,7 +145,7 @@ impl<D> Open<D> {
     /// The cells of the domain's families, looked up once for several of them.
     #[inline]
     pub(crate) fn cells(self) -> Near {
-        local::near(self.0.row())
+        Place::of(self.0.row()).near()
     }
 }
 

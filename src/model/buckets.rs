@@ -10,20 +10,20 @@ pub const QUERY: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 pub const SIZE: &[f64] = &[100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0];
 
 /// At most this many bounds to a histogram.
-const MAX_BOUNDS: usize = 32;
+pub(crate) const MAX_BOUNDS: usize = 32;
 
 /// The upper bounds of a histogram, and the search for the bucket of an observation.
 ///
 /// A histogram stores integers: nanoseconds for seconds, billionths for other fractions, bytes and counts
-/// as they are. The bit length of a value picks its octave, which says how many bounds lie wholly below
-/// it; where an octave holds one bound at most, one comparison decides the rest. Otherwise the search is
-/// binary.
+/// as they are. The highest bit of a value picks its octave, which says how many bounds lie wholly below
+/// it, and the first one in it: one comparison decides the rest. Where some octave holds several bounds, those behind
+/// the first are tried one after the other.
 #[derive(Debug)]
 pub struct Buckets {
     bounds: &'static [f64],
     scale: f64,
     integers: [u64; MAX_BOUNDS],
-    octaves: [Octave; 65],
+    octaves: [Octave; 64],
     one_bound_each: bool,
     broken_rule: Option<&'static str>,
 }
@@ -45,7 +45,7 @@ impl Buckets {
             bounds,
             scale,
             integers: [u64::MAX; MAX_BOUNDS],
-            octaves: [Octave { below: 0, bound: u64::MAX }; 65],
+            octaves: [Octave { below: 0, bound: u64::MAX }; 64],
             one_bound_each: true,
             broken_rule: None,
         };
@@ -53,10 +53,10 @@ impl Buckets {
         if this.broken_rule.is_some() {
             return this;
         }
-        let mut bits = 0;
-        while bits <= 64 {
-            this.fill_octave(bits);
-            bits += 1;
+        let mut octave = 0;
+        while octave < 64 {
+            this.fill_octave(octave);
+            octave += 1;
         }
         this
     }
@@ -111,22 +111,21 @@ impl Buckets {
         self.broken_rule
     }
 
-    /// Looks at the values of `bits` bits.
-    const fn fill_octave(&mut self, bits: usize) {
-        let (low, high): (u64, u64) = match bits {
-            0 => (0, 0),
-            64 => (1 << 63, u64::MAX),
-            _ => (1 << (bits - 1), (1 << bits) - 1),
-        };
+    /// Looks at the values from 2^`octave` up to the next power of two; 0 is with 1.
+    const fn fill_octave(&mut self, octave: usize) {
+        let low = if octave == 0 { 0 } else { 1 << octave };
+        let high = u64::MAX >> (63 - octave);
         let mut inside = 0;
         let mut i = 0;
         while i < self.bounds.len() {
             let bound = self.integers[i];
             if bound < low {
-                self.octaves[bits].below += 1;
+                self.octaves[octave].below += 1;
             } else if bound < high {
+                if inside == 0 {
+                    self.octaves[octave].bound = bound;
+                }
                 inside += 1;
-                self.octaves[bits].bound = bound;
             }
             i += 1;
         }
@@ -156,17 +155,14 @@ impl Buckets {
     /// The number of bounds below `value`: the index of its bucket, as `le` wants it.
     #[inline]
     pub(crate) fn index(&self, value: u64) -> usize {
-        if self.one_bound_each {
-            let octave = self.octaves[(64 - value.leading_zeros()) as usize];
-            octave.below as usize + usize::from(value > octave.bound)
-        } else {
-            self.search(value)
+        let octave = self.octaves[(value | 1).ilog2() as usize];
+        let mut index = octave.below as usize + usize::from(value > octave.bound);
+        if !self.one_bound_each {
+            while self.integers.get(index).is_some_and(|bound| *bound < value) {
+                index += 1;
+            }
         }
-    }
-
-    #[inline(never)]
-    fn search(&self, value: u64) -> usize {
-        self.integers[..self.bounds.len()].partition_point(|bound| *bound < value)
+        index
     }
 }
 

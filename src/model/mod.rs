@@ -13,4 +13,5 @@ pub use self::{
     definition::{Definition, Kind, Shared, UnitRule},
     label::{Label, Labels, ValueSet, check_label_name, check_label_value},
 };
+pub(crate) use buckets::MAX_BOUNDS;
 pub(crate) use label::is_label_name;

@@ -22,32 +22,14 @@ impl Chunk {
     /// Changes a cell of a slab that the calling thread owns; the address is one in the chunk.
     #[inline]
     pub(crate) fn update_owned(&self, address: Address, change: impl FnOnce(u64) -> u64) {
-        update(self.cell(address), change);
-    }
-
-    /// Changes the cell that is `behind` further on, as [`update_owned`](Self::update_owned) does; `false` if it is
-    /// not in the chunk.
-    #[inline]
-    pub(crate) fn update_owned_behind(
-        &self,
-        address: Address,
-        behind: usize,
-        change: impl FnOnce(u64) -> u64,
-    ) -> bool {
-        let cell = self.0.get(address as usize % CHUNK + behind);
-        cell.map(|cell| update(cell, change)).is_some()
+        let cell = self.cell(address);
+        cell.store(change(cell.load(Relaxed)), Relaxed);
     }
 
     #[inline]
     fn cell(&self, address: Address) -> &AtomicU64 {
         &self.0[address as usize % CHUNK]
     }
-}
-
-/// Changes a cell that no other thread writes.
-#[inline]
-fn update(cell: &AtomicU64, change: impl FnOnce(u64) -> u64) {
-    cell.store(change(cell.load(Relaxed)), Relaxed);
 }
 
 /// One thread's copy of the address space, filled chunk by chunk as it is touched.

@@ -237,7 +237,9 @@ impl Domain {
     /// Makes room for the `cells` of a family in every row; the offset of the first.
     #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
     pub(crate) fn reserve_cells(&self, cells: usize) -> Address {
-        self.row_len.fetch_add(cells as Address, Relaxed)
+        let begin = local::append(self.row_len.load(Relaxed) as usize, cells);
+        self.row_len.store((begin + cells) as Address, Relaxed);
+        begin as Address
     }
 
     /// Takes the name of a family that is exposed, if it has none.

@@ -33,10 +33,28 @@ pub(crate) fn is_sink(cell: Address) -> bool {
 static NEXT: Mutex<usize> = Mutex::new(SINK_CELLS);
 
 thread_local! {
-    /// The chunks of this thread's slab that it has written, those in its reach. It has no destructor, so
+    /// The chunks of this thread's slab that it has written, by their [`Number`]. It has no destructor, so
     /// reaching it is a plain load.
-    static CHUNKS: [Cell<Option<&'static Chunk>>; NEAR] = const { [const { Cell::new(None) }; NEAR] };
+    static CHUNKS: [Cell<Option<&'static Chunk>>; NEAR + 1] = const { [const { Cell::new(None) }; NEAR + 1] };
     static LEASE: RefCell<Option<LocalLease>> = const { RefCell::new(None) };
+}
+
+/// Which chunk a cell is in: one of those that a thread reaches in one step, or [`FAR`](Self::FAR). It is a byte so
+/// that it needs no check to be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Number(u8);
+
+impl Number {
+    /// Any other: a thread never has it at hand.
+    const FAR: Self = Self(u8::MAX);
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is below 255")]
+    fn of(address: Address) -> Self {
+        const { assert!(NEAR == Self::FAR.0 as usize) };
+        let number = address as usize / CHUNK;
+        if number < NEAR { Self(number as u8) } else { Self::FAR }
+    }
 }
 
 /// Forgets the chunks before the lease ends: another thread may own the slab from then on.
@@ -54,7 +72,23 @@ pub(crate) fn unread(len: usize) -> Option<Address> {
     if len <= SINK_CELLS { Some(SINK) } else { allocate(len) }
 }
 
-/// Takes `len` cells, or `None` when the address space is used up. A run no longer than a chunk lies in one.
+/// Whether a run of `len` cells, wherever it is, lies in one chunk.
+pub(crate) const fn is_in_one_chunk(len: usize) -> bool {
+    len <= CHUNK
+}
+
+/// The distance of things of `len` cells, `count` of them in a run: each of them lies in one chunk.
+pub(crate) const fn stride(len: usize, count: usize) -> usize {
+    if is_in_one_chunk(len * count) { len } else { len.next_power_of_two() }
+}
+
+/// Where a run of `len` cells begins in a longer one, of which `before` are taken: it lies in one chunk, or begins with
+/// one.
+pub(crate) const fn append(before: usize, len: usize) -> usize {
+    if is_in_one_chunk(before % CHUNK + len) { before } else { before.next_multiple_of(CHUNK) }
+}
+
+/// Takes `len` cells, or `None` when the address space is used up. A run lies in one chunk, or begins with one.
 pub(crate) fn allocate(len: usize) -> Option<Address> {
     let mut next = NEXT.lock();
     let left = CHUNK - *next % CHUNK;
@@ -64,76 +98,135 @@ pub(crate) fn allocate(len: usize) -> Option<Address> {
     Address::try_from(start).ok()
 }
 
-/// The calling thread's copy of a chunk, if it is at hand: looked up once for several writes.
+/// A cell, and which chunk it is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) address: Address,
+    chunk: Number,
+}
+
+impl Place {
+    #[inline]
+    pub(crate) fn of(address: Address) -> Self {
+        Self { address, chunk: Number::of(address) }
+    }
+
+    /// The cell that is `cells` further on, in the same chunk.
+    #[inline]
+    pub(crate) fn within(self, cells: Address) -> Self {
+        let this = Self { address: self.address + cells, chunk: self.chunk };
+        debug_assert_eq!(this.chunk, Number::of(this.address));
+        this
+    }
+
+    /// What is at hand of the cell's chunk.
+    #[inline]
+    pub(crate) fn near(self) -> Near {
+        // Little happens inside of `with`, so that it is inlined.
+        let chunk = CHUNKS.with(|chunks| chunks[usize::from(self.chunk.0)].get());
+        Near {
+            chunk,
+            #[cfg(debug_assertions)]
+            number: self.chunk,
+            _thread: PhantomData,
+        }
+    }
+
+    /// Adds to the cell. The sum wraps, so a negative step is its two's complement.
+    #[inline]
+    pub(crate) fn add(self, by: u64) {
+        self.near().add(self.address, by);
+    }
+}
+
+/// The calling thread's copy of a chunk, if it is at hand: looked up once for several writes, to cells of that chunk.
 #[derive(Clone, Copy)]
 pub(crate) struct Near {
     chunk: Option<&'static Chunk>,
     /// Which one it is, as a write to another would be counted in a wrong cell.
     #[cfg(debug_assertions)]
-    number: usize,
+    number: Number,
     /// The chunk is this thread's.
     _thread: PhantomData<*const ()>,
 }
 
-/// What is near a cell. The first [`CHUNK`] cells of a run are near each other.
-#[inline]
-pub(crate) fn near(address: Address) -> Near {
-    // Little happens inside of `with`, so that it is inlined.
-    let chunk = CHUNKS.with(|chunks| chunks.get(address as usize / CHUNK)?.get());
-    Near {
-        chunk,
-        #[cfg(debug_assertions)]
-        number: address as usize / CHUNK,
-        _thread: PhantomData,
-    }
-}
-
 impl Near {
-    /// Counts one in a bucket and adds to the sum, which saturates. The histogram's first cell, that of the sum,
-    /// is near; those of the buckets follow it.
+    /// Adds to a cell, as [`Place::add`].
     #[inline]
-    pub(crate) fn observe(self, base: Address, bucket: usize, amount: u64) {
-        #[cfg(debug_assertions)]
-        assert_eq!(base as usize / CHUNK, self.number, "it is near");
-        match self.chunk {
-            Some(chunk)
-                if chunk.update_owned_behind(base, 1 + bucket, |count| count.wrapping_add(1)) =>
-            {
-                chunk.update_owned(base, |sum| sum.saturating_add(amount));
+    pub(crate) fn add(self, address: Address, by: u64) {
+        self.update(address, move |value| value.wrapping_add(by));
+    }
+
+    /// Counts one in a bucket and adds to the sum, which saturates. The buckets follow the cell of the sum.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
+    pub(crate) fn observe(self, sum: Address, bucket: usize, amount: u64) {
+        match self.at_hand(sum) {
+            Some(chunk) => {
+                chunk.update_owned(sum + 1 + bucket as Address, |count| count.wrapping_add(1));
+                chunk.update_owned(sum, |sum| sum.saturating_add(amount));
             }
-            _ => observe_slowly(base, bucket, amount),
+            None => observe_slowly(sum, bucket, amount),
         }
     }
+
+    /// Changes this thread's copy of a cell.
+    #[inline]
+    fn update(self, address: Address, change: impl Fn(u64) -> u64) {
+        match self.at_hand(address) {
+            Some(chunk) => chunk.update_owned(address, change),
+            None => update_slowly(address, change),
+        }
+    }
+
+    #[inline]
+    fn at_hand(self, address: Address) -> Option<&'static Chunk> {
+        #[cfg(debug_assertions)]
+        assert_eq!(self.number, Number::of(address), "it is near");
+        _ = address;
+        self.chunk
+    }
 }
 
-/// Adds to a cell. The sum wraps, so a negative step is its two's complement.
+/// Makes a record of several writes. Where the chunk is at hand that is known for all of them; where it is not, they are
+/// made out of line, so that the fast path has nothing to keep for what is behind a call.
+#[expect(
+    clippy::inline_always,
+    reason = "what it writes is the caller's, and goes through memory otherwise"
+)]
+#[inline(always)]
+pub(crate) fn record(near: Near, write: impl FnOnce(Near)) {
+    if near.chunk.is_some() {
+        write(near);
+    } else {
+        record_slowly(near, write);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn record_slowly(near: Near, write: impl FnOnce(Near)) {
+    write(near);
+}
+
+/// Adds to a cell, as [`Place::add`].
 #[inline]
 pub(crate) fn add(address: Address, by: u64) {
-    update(address, move |value| value.wrapping_add(by));
+    Place::of(address).add(by);
 }
 
 /// Changes this thread's copy of a cell.
 #[inline]
 pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
-    match near(address).chunk {
-        Some(chunk) => chunk.update_owned(address, change),
-        None => update_slowly(address, change),
-    }
+    Place::of(address).near().update(address, change);
 }
 
-/// [`Near::observe`] by itself.
-#[inline]
-pub(crate) fn observe(base: Address, bucket: usize, amount: u64) {
-    near(base).observe(base, bucket, amount);
-}
-
-/// As [`observe`], where the cells are in two chunks or not at hand.
 #[cold]
 #[inline(never)]
 #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
-fn observe_slowly(base: Address, bucket: usize, amount: u64) {
-    add(base + 1 + bucket as Address, 1);
-    update(base, move |sum| sum.saturating_add(amount));
+fn observe_slowly(sum: Address, bucket: usize, amount: u64) {
+    update_slowly(sum + 1 + bucket as Address, |count| count.wrapping_add(1));
+    update_slowly(sum, |sum| sum.saturating_add(amount));
 }
 
 /// A thread's first write to a chunk, and every write to one out of its reach. A write while all slabs are
@@ -148,11 +241,10 @@ fn update_slowly(address: Address, change: impl Fn(u64) -> u64) {
         return;
     };
     let chunk = slab.chunk_of(address);
-    CHUNKS.with(|chunks| {
-        if let Some(slot) = chunks.get(address as usize / CHUNK) {
-            slot.set(Some(chunk));
-        }
-    });
+    let number = Number::of(address);
+    if number != Number::FAR {
+        CHUNKS.with(|chunks| chunks[usize::from(number.0)].set(Some(chunk)));
+    }
     chunk.update_owned(address, change);
 }
 
@@ -239,6 +331,24 @@ mod tests {
             .unwrap();
         }
         assert_eq!(reader().sum(address), 32);
+    }
+
+    #[test]
+    fn a_thing_of_a_long_run_lies_in_one_chunk() {
+        for len in 1..=34 {
+            for count in [1, 30, 31, 100, 1_000] {
+                let stride = super::stride(len, count);
+                let run = stride * count;
+                for before in [0, 1, 1_000, 1_023, 1_024, 5_000] {
+                    let begin = super::append(before, run);
+                    assert!(begin >= before);
+                    for thing in 0..count {
+                        let first = begin + thing * stride;
+                        assert_eq!(first / super::CHUNK, (first + len - 1) / super::CHUNK);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

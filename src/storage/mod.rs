@@ -33,8 +33,8 @@ mod sync {
 
     /// Cells in a chunk, the unit in which a slab takes memory: 8 KiB.
     pub(super) const CHUNK: usize = 1024;
-    /// Chunks that a slab reaches in one step. They hold the closed families of forty instances.
-    pub(super) const NEAR: usize = 128;
+    /// Chunks that a slab reaches in one step. They hold the closed families of eighty instances.
+    pub(super) const NEAR: usize = 255;
     /// Chunks in a directory, which a slab reaches in two steps.
     pub(super) const DIRECTORY: usize = 1024;
     /// Directories in a slab.

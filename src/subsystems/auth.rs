@@ -186,8 +186,8 @@ helpers! {
     ///
     /// Moves `auth_attempts_total` and `auth_attempt_duration_seconds`.
     pub fn track_authentication(self, status: AuthStatus, duration: Duration) {
-        self.auth.attempts.get(status).inc();
-        self.auth.attempt_duration.observe(duration);
+        let attempts = self.auth.attempts.get(status);
+        self.auth.attempt_duration.observe_counted(duration, attempts);
     }
 
     /// Counts the validation of a JSON Web Token and observes how long it took.
@@ -195,8 +195,8 @@ helpers! {
     /// Moves `jwt_validations_total` and `jwt_validation_duration_seconds`.
     /// [`Metrics::start_jwt_validation`](crate::Metrics::start_jwt_validation) measures the time itself.
     pub fn track_jwt_validation(self, status: JwtStatus, duration: Duration) {
-        self.auth.jwt_validations.get(status).inc();
-        self.auth.jwt_validation_duration.observe(duration);
+        let validations = self.auth.jwt_validations.get(status);
+        self.auth.jwt_validation_duration.observe_counted(duration, validations);
     }
 
     /// Starts the validation of a JSON Web Token; the guard records how it ended.

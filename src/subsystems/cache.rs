@@ -261,8 +261,8 @@ impl CacheMetrics {
         duration: Duration,
         status: RedisCommandStatus,
     ) {
-        self.redis_commands.get((command, status)).inc();
-        self.redis_command_duration.get(command).observe(duration);
+        let commands = self.redis_commands.get((command, status));
+        self.redis_command_duration.get(command).observe_counted(duration, commands);
     }
 }
 
@@ -279,8 +279,8 @@ helpers! {
         duration: Duration,
         status: CacheStatus,
     ) {
-        self.cache.operations.get((operation, layer, status)).inc();
-        self.cache.operation_duration.get((operation, layer)).observe(duration);
+        let operations = self.cache.operations.get((operation, layer, status));
+        self.cache.operation_duration.get((operation, layer)).observe_counted(duration, operations);
         if operation == CacheOperation::Get && matches!(status, CacheStatus::Hit | CacheStatus::Miss) {
             self.cache.gets.record(layer, status == CacheStatus::Hit, self.uptime());
         }

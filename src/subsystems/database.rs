@@ -191,6 +191,20 @@ open_labels! {
 }
 
 impl DatabaseMetrics {
+    #[inline]
+    fn query(&self, query_type: QueryType, duration: Duration, status: QueryStatus) {
+        let queries = self.queries.get((query_type, status));
+        self.query_duration.get(query_type).observe_counted(duration, queries);
+    }
+
+    // It does all, so that nothing is left to do behind it.
+    #[cold]
+    #[inline(never)]
+    fn slow_query(&self, query_type: QueryType, duration: Duration, status: QueryStatus) {
+        self.slow_queries.get(query_type).inc();
+        self.query(query_type, duration, status);
+    }
+
     fn read_pools(&self, _: &Now) {
         if let Some(stats) = self.pools.read() {
             self.set_pool(stats);
@@ -210,10 +224,10 @@ helpers! {
     /// Moves `database_queries_total`, `database_query_duration_seconds` and, past the threshold,
     /// `database_slow_queries_total`. [`Metrics::start_database_query`] measures the time itself.
     pub fn track_database_query(self, query_type: QueryType, duration: Duration, status: QueryStatus) {
-        self.database.queries.get((query_type, status)).inc();
-        self.database.query_duration.get(query_type).observe(duration);
         if duration > self.slow_query() {
-            self.database.slow_queries.get(query_type).inc();
+            self.database.slow_query(query_type, duration, status);
+        } else {
+            self.database.query(query_type, duration, status);
         }
     }
 
@@ -237,8 +251,8 @@ helpers! {
     /// Moves `database_pool_acquires_total`, `database_pool_acquire_duration_seconds` and, for a timeout,
     /// `database_pool_acquire_timeouts_total`.
     pub fn track_database_acquire(self, duration: Duration, status: AcquireStatus) {
-        self.database.pool_acquires.get(status).inc();
-        self.database.pool_acquire_duration.observe(duration);
+        let acquires = self.database.pool_acquires.get(status);
+        self.database.pool_acquire_duration.observe_counted(duration, acquires);
         if status == AcquireStatus::Timeout {
             self.database.pool_acquire_timeouts.inc();
         }
@@ -259,8 +273,8 @@ helpers! {
     /// Moves `database_transactions_total` and `database_transaction_duration_seconds`.
     pub fn track_database_transaction(self, operation: &str, duration: Duration, outcome: TransactionOutcome) {
         let operation = self.database.operations.get(operation);
-        self.database.transactions.get((operation, outcome)).inc();
-        self.database.transaction_duration.get(operation).observe(duration);
+        let transactions = self.database.transactions.get((operation, outcome));
+        self.database.transaction_duration.get(operation).observe_counted(duration, transactions);
     }
 
     /// Starts a transaction; the guard records how it ended.

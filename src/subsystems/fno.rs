@@ -141,8 +141,8 @@ helpers! {
     /// Moves `fo_queries_total` and `fo_query_duration_seconds`.
     /// [`Metrics::start_fo_query`](crate::Metrics::start_fo_query) measures the time itself.
     pub fn track_fo_query(self, query_type: FoQueryType, duration: Duration, status: FoQueryStatus) {
-        self.fno.queries.get((query_type, status)).inc();
-        self.fno.query_duration.get(query_type).observe(duration);
+        let queries = self.fno.queries.get((query_type, status));
+        self.fno.query_duration.get(query_type).observe_counted(duration, queries);
     }
 
     /// Observes how many rows a query returned, in `fo_query_rows`.
@@ -159,8 +159,8 @@ helpers! {
     ///
     /// Moves `fo_greeks_calculations_total` and `fo_greeks_calculation_duration_seconds`.
     pub fn track_greeks_calculation(self, duration: Duration, status: GreeksStatus) {
-        self.fno.greeks_calculations.get(status).inc();
-        self.fno.greeks_calculation_duration.observe(duration);
+        let calculations = self.fno.greeks_calculations.get(status);
+        self.fno.greeks_calculation_duration.observe_counted(duration, calculations);
     }
 
     /// Counts a refresh of the instrument cache that succeeded and left `instruments` in it.

@@ -33,8 +33,8 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use crate::{
-    CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Observation, Open, OpenLabels,
-    Stopwatch, UpDownGaugeFamily, ValueSet, buckets,
+    CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Open, OpenLabels, Stopwatch,
+    UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
     storage::intern::Nest,
 };
@@ -178,7 +178,7 @@ helpers! {
         let route = http.route(http.endpoints.get(endpoint), method.into());
         http.requests.get(http.response(route, status)).inc();
         let cells = route.cells();
-        http.request_duration.get(route).observe_near(cells, duration.units().0);
+        http.request_duration.get(route).observe_near(cells, duration);
         http.request_size.get(route).observe_near(cells, sizes.0);
         http.response_size.get(route).observe_near(cells, sizes.1);
     }
@@ -379,9 +379,9 @@ impl Drop for HttpRequestGuard {
         }
         http.requests.get(http.response(route, self.status)).inc();
         let cells = route.cells();
-        http.request_duration.get(route).observe_near(cells, duration);
+        http.request_duration.get(route).observe_units_near(cells, duration);
         if self.has_head() {
-            http.time_to_first_byte.get(route).observe_near(cells, self.first_byte);
+            http.time_to_first_byte.get(route).observe_units_near(cells, self.first_byte);
             if !self.upgraded {
                 http.response_size.get(route).observe_near(cells, self.sent);
             }

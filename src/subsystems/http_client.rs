@@ -120,8 +120,8 @@ impl HttpClientMetrics {
         let response = self
             .responses
             .get(route, code, || status.as_ref().map_or("error", StatusCode::as_str).to_owned());
-        self.requests.get(response).inc();
-        self.request_duration.get(route).observe(duration);
+        let requests = self.requests.get(response);
+        self.request_duration.get(route).observe_counted(duration, requests);
     }
 }
 

@@ -179,8 +179,8 @@ impl MarketDataMetrics {
         duration: Duration,
         status: CalendarStatus,
     ) {
-        self.calendar_requests.get((endpoint, status)).inc();
-        self.calendar_request_duration.get(endpoint).observe(duration);
+        let requests = self.calendar_requests.get((endpoint, status));
+        self.calendar_request_duration.get(endpoint).observe_counted(duration, requests);
     }
 }
 
@@ -229,8 +229,8 @@ helpers! {
     /// [`Metrics::start_indicator_calculation`](crate::Metrics::start_indicator_calculation) measures the
     /// time itself.
     pub fn track_indicator_calculation(self, indicator: IndicatorType, duration: Duration, status: IndicatorStatus) {
-        self.market_data.indicator_calculations.get((indicator, status)).inc();
-        self.market_data.indicator_calculation_duration.get(indicator).observe(duration);
+        let calculations = self.market_data.indicator_calculations.get((indicator, status));
+        self.market_data.indicator_calculation_duration.get(indicator).observe_counted(duration, calculations);
     }
 
     /// Starts a calculation of an indicator; the guard records how it ended.

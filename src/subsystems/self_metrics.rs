@@ -102,8 +102,8 @@ impl SelfMetrics {
 helpers! {
     /// Counts a scrape that was encoded outside of this crate's exporter, and observes its time and size.
     pub fn track_scrape(self, format: ScrapeFormat, status: ScrapeStatus, duration: Duration, bytes: u64) {
-        self.self_metrics.scrapes.get((format, status)).inc();
-        self.self_metrics.scrape_duration.observe(duration);
+        let scrapes = self.self_metrics.scrapes.get((format, status));
+        self.self_metrics.scrape_duration.observe_counted(duration, scrapes);
         if status == ScrapeStatus::Ok {
             #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
             self.self_metrics.scrape_size.set(bytes as f64);

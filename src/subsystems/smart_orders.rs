@@ -326,8 +326,8 @@ helpers! {
             }
             ValidationOutcome::Cancelled => ValidationStatus::Cancelled,
         };
-        self.smart_orders.validations.get(status).inc();
-        self.smart_orders.validation_duration.observe(duration);
+        let validations = self.smart_orders.validations.get(status);
+        self.smart_orders.validation_duration.observe_counted(duration, validations);
     }
 
     /// Starts the validation of an order; the guard records how it ended.
@@ -340,8 +340,8 @@ helpers! {
     /// Moves `margin_calculations_total` and `margin_calculation_duration_seconds`.
     /// [`Metrics::start_margin_calculation`] measures the time itself.
     pub fn track_margin_calculation(self, method: MarginMethod, duration: Duration, status: MarginStatus) {
-        self.smart_orders.margin_calculations.get(status).inc();
-        self.smart_orders.margin_calculation_duration.get(method).observe(duration);
+        let calculations = self.smart_orders.margin_calculations.get(status);
+        self.smart_orders.margin_calculation_duration.get(method).observe_counted(duration, calculations);
     }
 
     /// Starts a margin calculation by `method`; the guard records how it ended.
@@ -353,16 +353,16 @@ helpers! {
     ///
     /// Moves `cost_breakdown_calculations_total` and `cost_breakdown_duration_seconds`.
     pub fn track_cost_breakdown(self, transaction_type: CostTransactionType, duration: Duration) {
-        self.smart_orders.cost_breakdown_calculations.get(transaction_type).inc();
-        self.smart_orders.cost_breakdown_duration.get(transaction_type).observe(duration);
+        let calculations = self.smart_orders.cost_breakdown_calculations.get(transaction_type);
+        self.smart_orders.cost_breakdown_duration.get(transaction_type).observe_counted(duration, calculations);
     }
 
     /// Counts an assessment of the market impact by its result and observes how long it took.
     ///
     /// Moves `market_impact_assessments_total` and `market_impact_assessment_duration_seconds`.
     pub fn track_market_impact_assessment(self, level: MarketImpactLevel, duration: Duration) {
-        self.smart_orders.market_impact_assessments.get(level).inc();
-        self.smart_orders.market_impact_assessment_duration.observe(duration);
+        let assessments = self.smart_orders.market_impact_assessments.get(level);
+        self.smart_orders.market_impact_assessment_duration.observe_counted(duration, assessments);
     }
 
     /// Counts an order that was sent to the broker and observes how long the answer took.
@@ -376,8 +376,8 @@ helpers! {
         duration: Duration,
         status: PlacementStatus,
     ) {
-        self.smart_orders.orders_placed.get((order_type, side, status)).inc();
-        self.smart_orders.placement_duration.get(order_type).observe(duration);
+        let orders_placed = self.smart_orders.orders_placed.get((order_type, side, status));
+        self.smart_orders.placement_duration.get(order_type).observe_counted(duration, orders_placed);
         if status == PlacementStatus::Accepted {
             self.business.count_order(self.day());
         }

@@ -135,8 +135,8 @@ helpers! {
     /// Moves `statement_uploads_total`, `statement_parsing_duration_seconds` and `statement_upload_size_bytes`.
     /// [`Metrics::start_statement_upload`](crate::Metrics::start_statement_upload) measures the time itself.
     pub fn track_statement_upload(self, file_type: StatementFileType, bytes: u64, duration: Duration, status: StatementStatus) {
-        self.statements.uploads.get((status, file_type)).inc();
-        self.statements.parsing_duration.get(file_type).observe(duration);
+        let uploads = self.statements.uploads.get((status, file_type));
+        self.statements.parsing_duration.get(file_type).observe_counted(duration, uploads);
         self.statements.upload_size.get(file_type).observe(bytes);
     }
 

@@ -207,8 +207,8 @@ helpers! {
     /// Moves `strategy_operations_total` and `strategy_operation_duration_seconds`.
     /// [`Metrics::start_strategy_operation`](crate::Metrics::start_strategy_operation) measures the time itself.
     pub fn track_strategy_operation(self, operation: StrategyOperation, duration: Duration, status: StrategyOperationStatus) {
-        self.strategies.operations.get((operation, status)).inc();
-        self.strategies.operation_duration.get(operation).observe(duration);
+        let operations = self.strategies.operations.get((operation, status));
+        self.strategies.operation_duration.get(operation).observe_counted(duration, operations);
         if (operation, status) == (StrategyOperation::Create, StrategyOperationStatus::Success) {
             self.business.count_strategy(self.day());
         }
@@ -224,8 +224,8 @@ helpers! {
     /// Moves `strategy_m2m_calculations_total`, `strategy_m2m_calculation_duration_seconds` and, for a success,
     /// `strategy_m2m_last_success_timestamp_seconds`.
     pub fn track_strategy_m2m(self, duration: Duration, status: StrategyM2mStatus) {
-        self.strategies.m2m_calculations.get(status).inc();
-        self.strategies.m2m_calculation_duration.observe(duration);
+        let calculations = self.strategies.m2m_calculations.get(status);
+        self.strategies.m2m_calculation_duration.observe_counted(duration, calculations);
         if status == StrategyM2mStatus::Success {
             self.strategies.m2m_last_success_timestamp.set_time(self.clock().wall());
         }

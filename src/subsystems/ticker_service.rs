@@ -182,8 +182,8 @@ helpers! {
     /// Moves `ticker_service_requests_total` and `ticker_service_request_duration_seconds`.
     /// [`Metrics::start_ticker_request`](crate::Metrics::start_ticker_request) measures the time itself.
     pub fn track_ticker_request(self, operation: TickerOperation, duration: Duration, status: TickerRequestStatus) {
-        self.ticker_service.requests.get((operation, status)).inc();
-        self.ticker_service.request_duration.get(operation).observe(duration);
+        let requests = self.ticker_service.requests.get((operation, status));
+        self.ticker_service.request_duration.get(operation).observe_counted(duration, requests);
     }
 
     /// Starts a request to the ticker service; the guard records how it ended.

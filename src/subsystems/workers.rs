@@ -125,8 +125,8 @@ impl WorkerMetrics {
         duration: Duration,
         status: WorkerTaskStatus,
     ) {
-        self.tasks.get((worker, status)).inc();
-        self.task_duration.get(worker).observe(duration);
+        let tasks = self.tasks.get((worker, status));
+        self.task_duration.get(worker).observe_counted(duration, tasks);
         if status == WorkerTaskStatus::Success {
             self.last_success_timestamp.get(worker).set_time(metrics.clock().wall());
         }
