@@ -262,26 +262,17 @@ fn contention(results: &Results) -> String {
     };
     let millions: fn(f64) -> String = |rate| format!("{:.1} M", rate / 1e6);
     let percent: fn(f64) -> String = |part| format!("{} %", grouped(part * 100.0));
-    let mut columns = [
+    let columns = [
         column("CPU time of an event, alone", "contention", "alone_ns", time),
-        column("the same, during scrapes", "contention", "scraped_ns", time),
+        column("during 100 scrapes/s", "contention", "often_ns", time),
+        column("during scrapes without a pause", "contention", "scraped_ns", time),
         column("events/s, alone", "contention", "alone_rate", millions),
-        column("the same, during scrapes", "contention", "scraped_rate", millions),
-        column("of those beside a thread that spins", "contention", "rate_kept", percent),
+        column("during 100 scrapes/s", "contention", "often_rate", millions),
+        column("of those alone", "contention", "rate_kept", percent),
         column("scrapes looked at", "observer", "scrapes", grouped),
         column("values that fell", "observer", "falls", grouped),
         column("events missing", "observer", "missing", grouped),
     ];
-    for (column, value) in
-        columns.iter_mut().zip(["alone_ns", "spinning_ns", "alone_rate", "spinning_rate"])
-    {
-        column.entries.extend(floor_of_ours(
-            results,
-            "contention",
-            value,
-            "ours beside a thread that only spins",
-        ));
-    }
     grid("", &columns, 1)
 }
 

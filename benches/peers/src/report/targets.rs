@@ -148,13 +148,13 @@ fn all(results: &Results) -> Vec<Target> {
         }
     };
     single(
-        "recorders' rate during scrapes, of that beside a thread that spins",
+        "recorders' rate during 100 scrapes/s, of that alone",
         "contention",
         "rate_kept",
         Limit::Part(0.95),
     );
     single(
-        "CPU time of an event, alone of that during scrapes",
+        "CPU time of an event, alone of that during scrapes without a pause",
         "contention",
         "event_kept",
         Limit::Part(0.95),
