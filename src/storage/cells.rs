@@ -175,7 +175,9 @@ impl Pool {
 
     /// What a scrape reads: the slabs as of now.
     pub(crate) fn reader(&'static self) -> Reader {
-        Reader { slabs: self.slabs.lock().all.clone(), shared: &self.shared }
+        let mut slabs = self.slabs.lock().all.clone();
+        slabs.push(&self.shared);
+        Reader { slabs }
     }
 }
 
@@ -202,19 +204,18 @@ impl Drop for Lease {
 /// Sums cells over all slabs.
 pub(crate) struct Reader {
     slabs: Vec<&'static Slab>,
-    shared: &'static Slab,
 }
 
 impl Reader {
     /// The sum of one cell. It wraps, so that a sum of signed steps comes out signed.
     pub(crate) fn sum(&self, address: Address) -> u64 {
-        self.all().fold(0, |sum, slab| sum.wrapping_add(slab.load(address)))
+        self.slabs.iter().fold(0, |sum, slab| sum.wrapping_add(slab.load(address)))
     }
 
     /// The sums of the cells from `address` on. They saturate.
     pub(crate) fn sums(&self, address: Address, into: &mut [u64]) {
         into.fill(0);
-        for slab in self.all() {
+        for slab in &self.slabs {
             slab.load_run(address, into.len(), |position, cells| {
                 for (sum, cell) in into[position..].iter_mut().zip(cells) {
                     *sum = sum.saturating_add(cell.load(Relaxed));
@@ -225,16 +226,12 @@ impl Reader {
 
     /// Hands the cells from `address` on to `visit`, those of each slab by themselves.
     pub(crate) fn each(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
-        for slab in self.all() {
+        for slab in &self.slabs {
             slab.load_run(address, len, |position, cells| {
                 for (offset, cell) in cells.iter().enumerate() {
                     visit(position + offset, cell.load(Relaxed));
                 }
             });
         }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &'static Slab> {
-        self.slabs.iter().copied().chain(std::iter::once(self.shared))
     }
 }

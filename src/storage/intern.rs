@@ -5,8 +5,10 @@
 //! owns one run of cells, a row, in which each family has its offset.
 
 use std::{
+    borrow::Borrow,
     cell::Cell,
-    collections::BTreeMap,
+    cmp::Ordering,
+    collections::BTreeSet,
     hash::BuildHasher,
     sync::{
         Arc, OnceLock,
@@ -43,23 +45,25 @@ const REMEMBERED: usize = 64;
 
 /// One value of a domain, or one pair of values.
 ///
-/// What a look-up reads lies in one cache line, the first four children included.
+/// It takes one cache line, the text aside.
 #[repr(C, align(64))]
 pub(crate) struct Entry {
     domain: u32,
     row: Address,
-    /// Where the first value ends.
-    split: u32,
     /// What tells the children of one parent apart.
     code: u16,
+    /// Where the second value ends.
+    end: u16,
+    /// Where the first value ends.
+    split: u8,
     removed: AtomicBool,
-    /// The open values, one after the other.
-    key: Box<str>,
+    /// The open values, one after the other, and then the labels as they are exposed: `endpoint="/orders"`.
+    text: Box<str>,
     children: Children<Entry>,
     hash: u64,
-    /// The labels as they are exposed: `endpoint="/orders"`.
-    labels: Box<str>,
 }
+
+const _: () = assert!(size_of::<Entry>() == 64, "an entry takes one cache line");
 
 impl Entry {
     /// The first cell of the entry's row.
@@ -70,13 +74,13 @@ impl Entry {
 
     /// The labels as they are exposed, without braces.
     pub(crate) fn labels(&self) -> &str {
-        &self.labels
+        &self.text[usize::from(self.end)..]
     }
 
     /// The open values, as they were cut; the second is empty where there is one label.
     #[inline]
     pub(crate) fn values(&self) -> (&str, &str) {
-        self.key.split_at(self.split as usize)
+        self.text[..usize::from(self.end)].split_at(usize::from(self.split))
     }
 
     /// Whether it is exposed. One that came back was cleared before.
@@ -88,13 +92,13 @@ impl Entry {
     #[inline]
     fn has_values(&self, domain: u32, first: &str, second: &str) -> bool {
         if self.domain != domain
-            || self.split as usize != first.len()
-            || self.key.len() != first.len() + second.len()
+            || usize::from(self.split) != first.len()
+            || usize::from(self.end) != first.len() + second.len()
         {
             return false;
         }
-        let (known_first, known_second) = self.key.as_bytes().split_at(first.len());
-        same(known_first, first.as_bytes()) && same(known_second, second.as_bytes())
+        let (known_first, rest) = self.text.as_bytes().split_at(first.len());
+        same(known_first, first.as_bytes()) && same(&rest[..second.len()], second.as_bytes())
     }
 }
 
@@ -165,12 +169,41 @@ pub(crate) struct Domain {
 
 #[derive(Default)]
 struct Known {
-    /// Entries by their exposed labels: the order of exposition.
-    shown: BTreeMap<&'static str, &'static Entry>,
+    /// In the order of exposition.
+    shown: BTreeSet<ByLabels>,
     /// How many of `shown` do not count against the cap.
     reserved: usize,
     /// Entries in the table.
     in_table: usize,
+}
+
+/// An entry among others, by its exposed labels.
+struct ByLabels(&'static Entry);
+
+impl Borrow<str> for ByLabels {
+    fn borrow(&self) -> &str {
+        self.0.labels()
+    }
+}
+
+impl PartialEq for ByLabels {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.labels() == other.0.labels()
+    }
+}
+
+impl Eq for ByLabels {}
+
+impl PartialOrd for ByLabels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByLabels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.labels().cmp(other.0.labels())
+    }
 }
 
 /// The sets of a thread's cache.
@@ -272,7 +305,7 @@ impl Domain {
             push_label(&mut labels, name, value);
         }
         let second = if self.labels.len() > 1 { value } else { "" };
-        match self.entry(value, second, 0, labels) {
+        match self.entry(value, second, 0, &labels) {
             Some(entry) => place.set(entry).is_ok(),
             None => false,
         }
@@ -399,7 +432,7 @@ impl Domain {
                     _ => push_label(&mut labels, name, value),
                 }
             }
-            let Some(entry) = self.entry(first, second, 0, labels) else {
+            let Some(entry) = self.entry(first, second, 0, &labels) else {
                 self.closed.store(true, Relaxed);
                 return None;
             };
@@ -408,7 +441,7 @@ impl Domain {
             entry
         };
         known.reserved += usize::from(reserved);
-        known.shown.insert(&entry.labels, entry);
+        known.shown.replace(ByLabels(entry));
         Some(entry)
     }
 
@@ -417,7 +450,7 @@ impl Domain {
     pub(crate) fn remove(&'static self, first: &str, second: &str) -> bool {
         let Some(entry) = self.find(first, second) else { return false };
         let mut known = self.known.lock();
-        if known.shown.remove(&*entry.labels).is_none() {
+        if !known.shown.remove(entry.labels()) {
             return false;
         }
         entry.removed.store(true, Relaxed);
@@ -456,14 +489,14 @@ impl Domain {
         let Some((Nest { label, first }, _)) = self.nest else { return self.other() };
         let mut labels = String::new();
         if !first {
-            labels.push_str(&parent.labels);
+            labels.push_str(parent.labels());
         }
         push_label(&mut labels, label, value);
         if first {
             labels.push(',');
-            labels.push_str(&parent.labels);
+            labels.push_str(parent.labels());
         }
-        let Some(entry) = self.entry(value, "", code, labels) else {
+        let Some(entry) = self.entry(value, "", code, &labels) else {
             // The process has no cells left.
             drop(known);
             if self.cap() > 0 {
@@ -474,7 +507,7 @@ impl Domain {
         };
         parent.children.add(entry);
         if self.cap() > 0 {
-            known.shown.insert(&entry.labels, entry);
+            known.shown.replace(ByLabels(entry));
         }
         entry
     }
@@ -494,7 +527,7 @@ impl Domain {
     }
 
     fn entries(&self) -> Vec<&'static Entry> {
-        self.known.lock().shown.values().copied().collect()
+        self.known.lock().shown.iter().map(|shown| shown.0).collect()
     }
 
     fn other(&self) -> &'static Entry {
@@ -505,7 +538,7 @@ impl Domain {
     #[cold]
     fn early(&self) -> &'static Entry {
         self.used_early.store(true, Relaxed);
-        self.entry_at(local::SINK, OTHER, "", 0, String::new())
+        self.entry_at(local::SINK, OTHER, "", 0, "")
     }
 
     fn is_other(&self, first: &str, second: &str) -> bool {
@@ -516,7 +549,7 @@ impl Domain {
         if !self.other_is_shown.load(Relaxed) && !self.other_is_shown.swap(true, Relaxed) {
             let other = self.other();
             let mut known = self.known.lock();
-            known.shown.insert(&other.labels, other);
+            known.shown.replace(ByLabels(other));
             known.reserved += 1;
         }
     }
@@ -540,13 +573,7 @@ impl Domain {
         self.other()
     }
 
-    fn entry(
-        &self,
-        first: &str,
-        second: &str,
-        code: u16,
-        labels: String,
-    ) -> Option<&'static Entry> {
+    fn entry(&self, first: &str, second: &str, code: u16, labels: &str) -> Option<&'static Entry> {
         let row_len = self.row_len.load(Relaxed) as usize;
         let row = if self.cap() > 0 { local::allocate(row_len) } else { local::unread(row_len) }?;
         Some(self.entry_at(row, first, second, code, labels))
@@ -559,18 +586,18 @@ impl Domain {
         first: &str,
         second: &str,
         code: u16,
-        labels: String,
+        labels: &str,
     ) -> &'static Entry {
         Box::leak(Box::new(Entry {
             domain: self.id,
-            code,
-            hash: self.hash(first, second),
-            key: [first, second].concat().into(),
-            split: first.len() as u32,
             row,
-            labels: labels.into(),
+            code,
+            end: (first.len() + second.len()) as u16,
+            split: first.len() as u8,
             removed: AtomicBool::new(false),
+            text: [first, second, labels].concat().into(),
             children: Children::new(),
+            hash: self.hash(first, second),
         }))
     }
 
@@ -707,9 +734,9 @@ mod tests {
         let domain = domain(&["a"], 10);
         let long = "é".repeat(5_000);
         let entry = domain.get(&long[..], "");
-        assert_eq!(entry.key.len(), MAX_VALUE_BYTES);
+        assert_eq!(entry.values().0.len(), MAX_VALUE_BYTES);
         let shifted = format!("x{long}");
-        assert_eq!(domain.get(&shifted, "").key.len(), MAX_VALUE_BYTES - 1);
+        assert_eq!(domain.get(&shifted, "").values().0.len(), MAX_VALUE_BYTES - 1);
     }
 
     #[test]

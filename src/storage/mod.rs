@@ -43,8 +43,10 @@ mod sync {
     pub(super) const FIRST_SLOTS: usize = 64;
     /// The first table and its doublings, far past any cap.
     pub(super) const TABLES: usize = 26;
-    /// Children of an entry in a step: four of them lie in its first cache line.
-    pub(super) const CHILDREN: usize = 7;
+    /// Children of an entry that lie in it.
+    pub(super) const FIRST_CHILDREN: usize = 2;
+    /// Children in a step behind them.
+    pub(super) const MORE_CHILDREN: usize = 7;
     /// Slots for exemplars that some cells share.
     #[cfg(feature = "exemplars")]
     pub(super) const WAYS: usize = 4;
