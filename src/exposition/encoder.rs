@@ -1,6 +1,6 @@
 //! The encoder of both text formats.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{ptr, rc::Rc, sync::atomic::Ordering::Relaxed};
 
 use super::{
     Format,
@@ -14,6 +14,7 @@ use crate::{
     registry::{Family, Slot},
     storage::{
         cells::{Address, Reader},
+        intern::{Domain, Entry},
         local,
     },
     subsystems::self_metrics::SelfMetrics,
@@ -32,6 +33,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         constant_labels: &instance.constant_labels,
         info_labels: &instance.info_labels,
         labels: String::new(),
+        shown: Vec::new(),
         cells: Vec::new(),
         next: String::new(),
         again: String::new(),
@@ -68,6 +70,8 @@ struct Encoder<'a> {
     /// The labels of the series at hand, from their brace on; behind them, once closed, what stands before the
     /// value.
     labels: String,
+    /// The entries of the domains so far.
+    shown: Vec<(&'static Domain, Rc<[&'static Entry]>)>,
     /// The cells of the series at hand.
     cells: Vec<u64>,
     /// The end of a line of a bucket and the next one up to its bound.
@@ -84,7 +88,7 @@ impl Encoder<'_> {
         match family.domain {
             None => self.combinations(family, family.base, ""),
             Some(domain) => {
-                for entry in domain.shown() {
+                for entry in self.shown(domain).iter() {
                     self.combinations(family, family.base + entry.row(), entry.labels());
                 }
             }
@@ -93,6 +97,17 @@ impl Encoder<'_> {
             self.out.truncate(start);
         }
         self.lines - lines
+    }
+
+    /// The entries that a domain shows. They are looked up once: its families have the same ones in a scrape.
+    fn shown(&mut self, domain: &'static Domain) -> Rc<[&'static Entry]> {
+        let known = self.shown.iter().find(|(known, _)| ptr::eq(*known, domain));
+        if let Some((_, shown)) = known {
+            return Rc::clone(shown);
+        }
+        let shown: Rc<[_]> = domain.shown().into();
+        self.shown.push((domain, Rc::clone(&shown)));
+        shown
     }
 
     fn header(&mut self, definition: &Definition) {
@@ -184,18 +199,23 @@ impl Encoder<'_> {
         let (sum, counts) = cells.split_at(1);
         if counts.iter().any(|count| *count > 0) {
             self.set_labels(family, combination, open);
-            self.buckets(family, buckets, counts, address);
+            let total = self.buckets(family, buckets, counts, address);
             self.close_labels();
             let name = family.definition.name;
             self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
-            let total = counts.iter().fold(0_u64, |total, count| total.wrapping_add(*count));
             self.line(name, "_count", |out| push_count(out, total));
         }
         self.cells = cells;
     }
 
-    /// Writes the lines of buckets of the series at hand.
-    fn buckets(&mut self, family: &Family, buckets: &Buckets, counts: &[u64], address: Address) {
+    /// Writes the lines of buckets of the series at hand; the number of observations.
+    fn buckets(
+        &mut self,
+        family: &Family,
+        buckets: &Buckets,
+        counts: &[u64],
+        address: Address,
+    ) -> u64 {
         let Self { out, labels, next, again, .. } = self;
         next.clear();
         next.push('\n');
@@ -205,11 +225,10 @@ impl Encoder<'_> {
         next.push_str(comma(labels));
         next.push_str("le=\"");
         out.push_str(&next[1..]);
-        again.clear();
         let mut total = 0_u64;
         for (bucket, (count, bound)) in counts.iter().zip(&family.bounds).enumerate() {
             out.push_str(bound);
-            if *count == 0 && !again.is_empty() {
+            if *count == 0 && bucket > 0 {
                 out.push_str(again);
                 continue;
             }
@@ -225,6 +244,7 @@ impl Encoder<'_> {
         }
         out.truncate(out.len() - (next.len() - 1));
         self.lines += counts.len() as u64;
+        total
     }
 
     /// Writes a line of the series at hand.
