@@ -216,7 +216,8 @@ impl Encoder<'_> {
         counts: &[u64],
         address: Address,
     ) -> u64 {
-        let Self { out, labels, next, again, .. } = self;
+        let Self { labels, next, again, .. } = self;
+        let mut out = std::mem::take(&mut self.out);
         next.clear();
         next.push('\n');
         next.push_str(family.definition.name);
@@ -237,12 +238,13 @@ impl Encoder<'_> {
             push_count(again, total);
             out.push_str(again);
             if *count > 0 {
-                self.exemplars.push_observation(out, address, buckets, bucket);
+                self.exemplars.push_observation(&mut out, address, buckets, bucket);
             }
             out.push_str(next);
             again.push_str(next);
         }
         out.truncate(out.len() - (next.len() - 1));
+        self.out = out;
         self.lines += counts.len() as u64;
         total
     }
