@@ -236,12 +236,11 @@ impl Encoder<'_> {
             total = total.wrapping_add(*count);
             again.clear();
             push_count(again, total);
+            again.push_str(next);
             out.push_str(again);
             if *count > 0 {
-                self.exemplars.push_observation(&mut out, address, buckets, bucket);
+                self.exemplars.insert_observation(&mut out, next, address, buckets, bucket);
             }
-            out.push_str(next);
-            again.push_str(next);
         }
         out.truncate(out.len() - (next.len() - 1));
         self.out = out;

@@ -44,14 +44,16 @@ mod traced {
             }
         }
 
-        /// Writes that of a bucket behind its sample, if it has one; `base` is the histogram's first cell.
+        /// Writes that of a bucket between its sample and what stands `behind` it, if it has one; `base` is the
+        /// histogram's first cell.
         ///
         /// A bound need not be a whole number of stored units. Where rounding put the observation on the
         /// other side of one, it is left out.
         #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
-        pub(in crate::exposition) fn push_observation(
+        pub(in crate::exposition) fn insert_observation(
             self,
             out: &mut String,
+            behind: &str,
             base: Address,
             buckets: &Buckets,
             bucket: usize,
@@ -61,7 +63,9 @@ mod traced {
             let (below, rest) = buckets.bounds().split_at(bucket);
             let is_above = below.last().is_none_or(|bound| *bound < value);
             if is_above && rest.first().is_none_or(|bound| value <= *bound) {
+                out.truncate(out.len() - behind.len());
                 push(out, &exemplar, |out| push_float(out, value));
+                out.push_str(behind);
             }
         }
     }
@@ -99,9 +103,10 @@ mod untraced {
 
         pub(in crate::exposition) fn push_count(self, _: &mut String, _: Address) {}
 
-        pub(in crate::exposition) fn push_observation(
+        pub(in crate::exposition) fn insert_observation(
             self,
             _: &mut String,
+            _: &str,
             _: Address,
             _: &Buckets,
             _: usize,

@@ -8,8 +8,10 @@ use crate::{
     storage::{cells::Address, local},
 };
 
-/// Cells for each side of a ratio: one for each slice of time.
+/// Cells for each side of a ratio: one for each slice of time. They lie in one chunk, as they are a power of two.
 const SLICES: usize = 16;
+const _: () =
+    assert!(local::stride(SLICES, usize::MAX / SLICES) == SLICES, "they lie in one chunk");
 /// A slice of time.
 const SLICE: Duration = Duration::from_secs(20);
 /// Slices that make up the window, the present one included.
@@ -48,7 +50,7 @@ impl<L: LabelSet> RatioWindow<L> {
         let reader = local::reader();
         let side = |hit| {
             let mut count = 0;
-            reader.each(self.cells(labels, hit), SLICES, |_, cell| {
+            reader.each(self.cells(labels, hit), SLICES, |cell| {
                 if (oldest..=newest).contains(&(cell >> COUNT_BITS)) {
                     count += cell & ((1 << COUNT_BITS) - 1);
                 }

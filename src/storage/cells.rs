@@ -72,18 +72,10 @@ impl Slab {
         }
     }
 
-    /// Hands the `len` cells from `address` on to `visit` chunk by chunk, with the position of the first.
-    fn load_run(&self, address: Address, len: usize, mut visit: impl FnMut(usize, &[AtomicU64])) {
-        let (mut done, mut at) = (0, address as usize);
-        while done < len {
-            let offset = at % CHUNK;
-            let run = (CHUNK - offset).min(len - done);
-            if let Some(chunk) = self.chunk(at / CHUNK) {
-                visit(done, &chunk.0[offset..offset + run]);
-            }
-            done += run;
-            at += run;
-        }
+    /// The `len` cells from `address` on, which lie in one chunk; none if nothing near them was ever written.
+    fn run(&self, address: Address, len: usize) -> Option<&[AtomicU64]> {
+        let (number, offset) = (address as usize / CHUNK, address as usize % CHUNK);
+        self.chunk(number).map(|chunk| &chunk.0[offset..offset + len])
     }
 
     /// The chunk of a cell, added if nothing near the cell was written before.
@@ -212,26 +204,29 @@ impl Reader {
         self.slabs.iter().fold(0, |sum, slab| sum.wrapping_add(slab.load(address)))
     }
 
-    /// The sums of the cells from `address` on. They saturate.
+    /// The sums of the cells from `address` on, which lie in one chunk. They saturate.
     pub(crate) fn sums(&self, address: Address, into: &mut [u64]) {
-        into.fill(0);
-        for slab in &self.slabs {
-            slab.load_run(address, into.len(), |position, cells| {
-                for (sum, cell) in into[position..].iter_mut().zip(cells) {
-                    *sum = sum.saturating_add(cell.load(Relaxed));
-                }
-            });
+        let mut runs = self.runs(address, into.len());
+        let Some(first) = runs.next() else {
+            into.fill(0);
+            return;
+        };
+        for (sum, cell) in into.iter_mut().zip(first) {
+            *sum = cell.load(Relaxed);
+        }
+        for run in runs {
+            for (sum, cell) in into.iter_mut().zip(run) {
+                *sum = sum.saturating_add(cell.load(Relaxed));
+            }
         }
     }
 
-    /// Hands the cells from `address` on to `visit`, those of each slab by themselves.
-    pub(crate) fn each(&self, address: Address, len: usize, mut visit: impl FnMut(usize, u64)) {
-        for slab in &self.slabs {
-            slab.load_run(address, len, |position, cells| {
-                for (offset, cell) in cells.iter().enumerate() {
-                    visit(position + offset, cell.load(Relaxed));
-                }
-            });
-        }
+    /// Hands the cells from `address` on, which lie in one chunk, to `visit`, those of each slab by themselves.
+    pub(crate) fn each(&self, address: Address, len: usize, mut visit: impl FnMut(u64)) {
+        self.runs(address, len).flatten().for_each(|cell| visit(cell.load(Relaxed)));
+    }
+
+    fn runs(&self, address: Address, len: usize) -> impl Iterator<Item = &'static [AtomicU64]> {
+        self.slabs.iter().filter_map(move |slab| slab.run(address, len))
     }
 }
