@@ -137,8 +137,7 @@ impl Auth {
         let cached = format!("api_key:{hash}");
         let now = now(self.metrics);
         let mut found = self.cache.get_memory::<Option<ApiKey>>(&cached).await;
-        let is_known =
-            found.as_ref().is_some_and(|key| key.as_ref().is_some_and(|key| key.is_valid(now)));
+        let is_known = found.iter().flatten().any(|key| key.is_valid(now));
         if !is_known {
             attempt()?;
         }

@@ -55,3 +55,25 @@ fn without_its_servers_the_backend_stays_up_and_counts_it() {
     assert_eq!(log.last().expect("it logs")["message"], "stopped");
     assert!(log.iter().any(|line| line["level"] == "ERROR" && line["error_type"] == "database"));
 }
+
+#[test]
+#[ignore = "needs PostgreSQL: run scripts/test"]
+fn a_query_that_is_given_up_ends_at_the_server_as_well() {
+    let postgres = Postgres::start();
+    let backend = Backend::start(&["--traffic", "0", "--database", &postgres.url()]);
+    let log_in = || {
+        let body = r#"{"account":"A-05","password":"demo"}"#;
+        backend.ask("POST", "/auth/login", "", body).status
+    };
+    assert_eq!(log_in(), 200);
+
+    let _client = postgres.lock("accounts");
+    assert_eq!(log_in(), 503);
+    let waiting = "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    assert_eq!(postgres.query(waiting), "");
+    let idle = backend.ask("GET", "/metrics", "", "").text();
+    assert!(idle.contains("database_pool_connections{state=\"active\"} 0\n"), "{idle}");
+
+    postgres.unlock("accounts");
+    assert_eq!(log_in(), 200);
+}

@@ -102,19 +102,50 @@ impl Postgres {
         of_the_backend.count().try_into().expect("they are few")
     }
 
+    /// Locks a table against everyone, until [`unlock`](Self::unlock).
+    #[track_caller]
+    pub(crate) fn lock(&self, table: &str) -> Process {
+        let sql = format!("BEGIN; LOCK TABLE {table}; SELECT pg_sleep(60)");
+        let process = Process::spawn(self.client(&sql).stdout(Stdio::null()));
+        eventually(DEADLINE, || match self.psql(&locks("COUNT(*)", table))?.as_str() {
+            "1" => Ok(()),
+            count => Err(format!("{count} locks")),
+        });
+        process
+    }
+
+    /// Ends who has locked a table.
+    #[track_caller]
+    pub(crate) fn unlock(&self, table: &str) {
+        self.query(&locks("pg_terminate_backend(pid)", table));
+    }
+
     fn psql(&self, sql: &str) -> Result<String, String> {
-        let output = Command::new("psql")
-            .args(["--host=127.0.0.1", "--username=postgres", "--no-align", "--tuples-only"])
-            .arg(format!("--port={}", self.port))
-            .args(["--command", sql, "postgres"])
-            .output()
-            .map_err(|error| format!("`psql` does not start: {error}"))?;
+        let output =
+            self.client(sql).output().map_err(|error| format!("`psql` does not start: {error}"))?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
     }
+
+    fn client(&self, sql: &str) -> Command {
+        let mut client = Command::new("psql");
+        client
+            .args(["--host=127.0.0.1", "--username=postgres", "--no-align", "--tuples-only"])
+            .arg(format!("--port={}", self.port))
+            .args(["--command", sql, "postgres"]);
+        client
+    }
+}
+
+/// Reads of the locks that keep everyone from a table.
+fn locks(what: &str, table: &str) -> String {
+    format!(
+        "SELECT {what} FROM pg_locks \
+         WHERE relation = '{table}'::regclass AND mode = 'AccessExclusiveLock' AND granted"
+    )
 }
 
 impl Drop for Postgres {
