@@ -188,7 +188,7 @@ impl Slot {
         }
     }
 
-    /// Cells from one of so many series to the next. A series lies in one chunk.
+    /// Cells from one series to the next, where there are so many of them. Each lies in one chunk.
     #[expect(clippy::cast_possible_truncation, reason = "a histogram has 32 bounds at most")]
     pub(crate) const fn stride(self, series: usize) -> Address {
         local::stride(self.cells() as usize, series) as Address

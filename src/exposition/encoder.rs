@@ -217,6 +217,7 @@ impl Encoder<'_> {
         address: Address,
     ) -> u64 {
         let Self { labels, next, again, .. } = self;
+        // A local, whose length need not be read from memory after each push.
         let mut out = std::mem::take(&mut self.out);
         next.clear();
         next.push('\n');

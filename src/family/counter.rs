@@ -16,7 +16,7 @@ use crate::{
 
 /// A number of events since the process started.
 ///
-/// One series: a field of its own, or what a [`CounterFamily`] gives for a label set. It is the address of
+/// One series: a field of its own, or what a [`CounterFamily`] gives for a label set. It is the place of
 /// a cell, cheap to copy and to keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter {

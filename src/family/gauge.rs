@@ -9,20 +9,23 @@ use super::labels::{self, LabelSet};
 use crate::{
     model::{Definition, Kind, Labels},
     registry::{FamilyType, Registrar, Slot},
-    storage::local::{self, Place},
+    storage::{
+        cells::Address,
+        local::{self, Place},
+    },
 };
 
 /// A level that is set. It stands at zero from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge {
-    cell: Place,
+    cell: Address,
 }
 
 impl Gauge {
     /// Sets the level. What is not a number is exposed as it is.
     #[inline]
     pub fn set(self, value: f64) {
-        local::set(self.cell.address, value.to_bits());
+        local::set(self.cell, value.to_bits());
     }
 
     /// Changes the level in one atomic operation; gives the level before.
@@ -30,9 +33,8 @@ impl Gauge {
     /// For a level that is set and also steps. All threads share its cell: what steps often is cheaper as
     /// an [`UpDownGauge`].
     pub(crate) fn update(self, change: impl Fn(f64) -> f64) -> f64 {
-        let before = local::update_shared(self.cell.address, |level| {
-            change(f64::from_bits(level)).to_bits()
-        });
+        let before =
+            local::update_shared(self.cell, |level| change(f64::from_bits(level)).to_bits());
         f64::from_bits(before)
     }
 
@@ -56,21 +58,21 @@ impl<L: LabelSet> GaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> Gauge {
-        Gauge { cell: labels::place(self.base, 1, 1, labels) }
+        Gauge { cell: labels::place(self.base, 1, 1, labels).address }
     }
 }
 
 /// A level that is left out until it is set for the first time.
 #[derive(Clone, Copy, Debug)]
 pub struct LateGauge {
-    cell: Place,
+    cell: Address,
 }
 
 impl LateGauge {
     /// Sets the level.
     #[inline]
     pub fn set(self, value: f64) {
-        local::set(self.cell.address, encode_late(value));
+        local::set(self.cell, encode_late(value));
     }
 
     /// Sets the level to a number of things; exact up to 2^53.
@@ -98,7 +100,7 @@ impl<L: LabelSet> LateGaugeFamily<L> {
     #[inline]
     #[must_use]
     pub fn get(&self, labels: L) -> LateGauge {
-        LateGauge { cell: labels::place(self.base, 1, 1, labels) }
+        LateGauge { cell: labels::place(self.base, 1, 1, labels).address }
     }
 }
 
@@ -186,7 +188,7 @@ macro_rules! gauge_types {
             const LABELS: &'static Labels = &Labels::NONE;
 
             fn register(definition: &'static Definition, registrar: &mut Registrar) -> Self {
-                Self { cell: Place::of(registrar.add(definition, Slot::$slot, 1, None)) }
+                Self { cell: registrar.add(definition, Slot::$slot, 1, None).into() }
             }
         }
 

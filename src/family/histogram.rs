@@ -96,7 +96,7 @@ impl Observation for f64 {
 /// One series: a field of its own, or what a [`HistogramFamily`] gives for a label set.
 #[derive(Clone, Copy, Debug)]
 pub struct Histogram<V = Duration> {
-    /// That of the sum.
+    /// The cell of the sum; the buckets follow.
     base: Place,
     buckets: &'static Buckets,
     observations: PhantomData<fn(V)>,
@@ -109,7 +109,7 @@ impl<V: Observation> Histogram<V> {
         self.observe_near(self.base.near(), value);
     }
 
-    /// Adds an observation and counts it in `counter`, which is the whole of most records.
+    /// Adds an observation and counts it in `counter`, as most records do.
     #[inline]
     pub(crate) fn observe_counted(self, value: V, counter: Counter) {
         local::record(counter.near(), move |near_counter| {
@@ -146,7 +146,7 @@ impl<V: Observation> Histogram<V> {
 #[derive(Debug)]
 pub struct HistogramFamily<L, V = Duration> {
     base: Place,
-    /// Cells of one series.
+    /// Cells from one series to the next.
     stride: Address,
     buckets: &'static Buckets,
     types: PhantomData<fn(L, V)>,

@@ -43,12 +43,13 @@ pub trait LabelSet: Copy + Send + Sync + 'static {
     }
 }
 
-/// The first cell of a label set, where `base` is that of the first one and a series has `stride` cells, `most` at most.
+/// The first cell of a label set, where `base` is that of the first one, `stride` cells lie from one series to the next,
+/// and a series has at most `most`.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
 pub(super) fn place<L: LabelSet>(base: Place, stride: Address, most: usize, labels: L) -> Place {
     let behind = labels.row() + labels.index() as Address * stride;
-    // Known when this is compiled, most of the time: then the chunk is that of the first.
+    // The compiler knows whether the whole family lies in one chunk.
     if const { L::LIST.open_parts() == 0 } && local::is_in_one_chunk(L::COUNT * most) {
         base.within(behind)
     } else {
@@ -142,7 +143,7 @@ impl<D> Open<D> {
         self.0
     }
 
-    /// The cells of the domain's families, looked up once for several of them.
+    /// What is at hand of the first chunk of the row: for families that lie in it, as the first ones of a domain do.
     #[inline]
     pub(crate) fn cells(self) -> Near {
         Place::of(self.0.row()).near()

@@ -1,6 +1,6 @@
 //! The types that a field of a subsystem may have.
 //!
-//! A family hands out a *handle*, the address of one series' cells, by index arithmetic on its labels.
+//! A family hands out a *handle*, the place of one series' cells, by index arithmetic on its labels.
 
 mod counter;
 mod gauge;

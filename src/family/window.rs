@@ -8,10 +8,9 @@ use crate::{
     storage::{cells::Address, local},
 };
 
-/// Cells for each side of a ratio: one for each slice of time. They lie in one chunk, as they are a power of two.
+/// Cells for each side of a ratio: one for each slice of time.
 const SLICES: usize = 16;
-const _: () =
-    assert!(local::stride(SLICES, usize::MAX / SLICES) == SLICES, "they lie in one chunk");
+const _: () = assert!(SLICES.is_power_of_two(), "so that they lie in one chunk");
 /// A slice of time.
 const SLICE: Duration = Duration::from_secs(20);
 /// Slices that make up the window, the present one included.

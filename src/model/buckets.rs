@@ -188,7 +188,7 @@ fn text(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Buckets, text};
+    use super::{Buckets, MAX_BOUNDS, text};
 
     fn agree(bounds: &'static [f64], one_bound_each: bool) {
         agree_in(1.0, bounds, one_bound_each);
@@ -212,6 +212,9 @@ mod tests {
         agree(&[0.0], true);
         agree(&[1.0, 2.0, 3.0, 4.0, 1000.0], true);
         agree(&[5.0, 6.0, 7.0, 1000.0], false);
+        let most: Vec<_> = (1..=32).map(f64::from).collect();
+        assert_eq!(most.len(), MAX_BOUNDS);
+        agree(most.leak(), false);
     }
 
     #[test]

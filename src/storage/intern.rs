@@ -391,6 +391,7 @@ impl Domain {
 
     /// Adds a value that does not count against the cap.
     pub(crate) fn reserve(&'static self, value: &str) -> &'static Entry {
+        let value = cut(value);
         self.find(value, "").or_else(|| self.add(value, "", true)).unwrap_or_else(|| self.other())
     }
 
@@ -579,7 +580,10 @@ impl Domain {
         Some(self.entry_at(row, first, second, code, labels))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a value is cut at 128 bytes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a value is cut at 128 bytes, or is the word of a code"
+    )]
     fn entry_at(
         &self,
         row: Address,

@@ -77,13 +77,12 @@ pub(crate) const fn is_in_one_chunk(len: usize) -> bool {
     len <= CHUNK
 }
 
-/// The distance of things of `len` cells, `count` of them in a run: each of them lies in one chunk.
+/// The distance between things of `len` cells, of which `count` follow each other, so that each lies in one chunk.
 pub(crate) const fn stride(len: usize, count: usize) -> usize {
     if is_in_one_chunk(len * count) { len } else { len.next_power_of_two() }
 }
 
-/// Where a run of `len` cells begins in a longer one, of which `before` are taken: it lies in one chunk, or begins with
-/// one.
+/// Where `len` more cells begin, if `before` are taken: they lie in one chunk, or begin with one.
 pub(crate) const fn append(before: usize, len: usize) -> usize {
     if is_in_one_chunk(before % CHUNK + len) { before } else { before.next_multiple_of(CHUNK) }
 }
@@ -91,8 +90,7 @@ pub(crate) const fn append(before: usize, len: usize) -> usize {
 /// Takes `len` cells, or `None` when the address space is used up. A run lies in one chunk, or begins with one.
 pub(crate) fn allocate(len: usize) -> Option<Address> {
     let mut next = NEXT.lock();
-    let left = CHUNK - *next % CHUNK;
-    let start = if len > left { *next + left } else { *next };
+    let start = append(*next, len);
     let end = start.checked_add(len).filter(|end| *end <= CAPACITY)?;
     *next = end;
     Address::try_from(start).ok()
@@ -103,6 +101,12 @@ pub(crate) fn allocate(len: usize) -> Option<Address> {
 pub(crate) struct Place {
     pub(crate) address: Address,
     chunk: Number,
+}
+
+impl From<Address> for Place {
+    fn from(address: Address) -> Self {
+        Self::of(address)
+    }
 }
 
 impl Place {
@@ -161,6 +165,7 @@ impl Near {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
     pub(crate) fn observe(self, sum: Address, bucket: usize, amount: u64) {
+        debug_assert_eq!(sum as usize / CHUNK, (sum as usize + 1 + bucket) / CHUNK, "in one chunk");
         match self.at_hand(sum) {
             Some(chunk) => {
                 chunk.update_owned(sum + 1 + bucket as Address, |count| count.wrapping_add(1));
@@ -188,11 +193,11 @@ impl Near {
     }
 }
 
-/// Makes a record of several writes. Where the chunk is at hand that is known for all of them; where it is not, they are
-/// made out of line, so that the fast path has nothing to keep for what is behind a call.
+/// Makes a record of several writes. If the chunk is at hand, they are made in line, without a check for each. If not,
+/// they are made out of line, so that the fast path need not save registers for a call.
 #[expect(
     clippy::inline_always,
-    reason = "what it writes is the caller's, and goes through memory otherwise"
+    reason = "what the closure has captured would go through memory otherwise"
 )]
 #[inline(always)]
 pub(crate) fn record(near: Near, write: impl FnOnce(Near)) {
@@ -331,6 +336,19 @@ mod tests {
             .unwrap();
         }
         assert_eq!(reader().sum(address), 32);
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_counted_too() {
+        let first_far = super::NEAR * super::CHUNK;
+        let cells = [first_far - 1, first_far, super::CAPACITY - 1]
+            .map(|cell| super::Address::try_from(cell).unwrap());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (1..).zip(cells).for_each(|(count, cell)| add(cell, count)));
+            }
+        });
+        assert_eq!(cells.map(|cell| reader().sum(cell)), [2, 4, 6]);
     }
 
     #[test]

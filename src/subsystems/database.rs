@@ -192,17 +192,17 @@ open_labels! {
 
 impl DatabaseMetrics {
     #[inline]
-    fn query(&self, query_type: QueryType, duration: Duration, status: QueryStatus) {
+    fn record_query(&self, query_type: QueryType, duration: Duration, status: QueryStatus) {
         let queries = self.queries.get((query_type, status));
         self.query_duration.get(query_type).observe_counted(duration, queries);
     }
 
-    // It does all, so that nothing is left to do behind it.
+    // It makes the whole record, so that the caller has nothing to do after the call.
     #[cold]
     #[inline(never)]
-    fn slow_query(&self, query_type: QueryType, duration: Duration, status: QueryStatus) {
+    fn record_slow_query(&self, query_type: QueryType, duration: Duration, status: QueryStatus) {
         self.slow_queries.get(query_type).inc();
-        self.query(query_type, duration, status);
+        self.record_query(query_type, duration, status);
     }
 
     fn read_pools(&self, _: &Now) {
@@ -225,9 +225,9 @@ helpers! {
     /// `database_slow_queries_total`. [`Metrics::start_database_query`] measures the time itself.
     pub fn track_database_query(self, query_type: QueryType, duration: Duration, status: QueryStatus) {
         if duration > self.slow_query() {
-            self.database.slow_query(query_type, duration, status);
+            self.database.record_slow_query(query_type, duration, status);
         } else {
-            self.database.query(query_type, duration, status);
+            self.database.record_query(query_type, duration, status);
         }
     }
 
@@ -410,8 +410,9 @@ impl TransactionGuard {
 impl Drop for TransactionGuard {
     fn drop(&mut self) {
         let database = &self.watch.metrics().database;
-        database.transactions.get((self.operation, self.outcome)).inc();
-        database.transaction_duration.get(self.operation).observe(self.watch.elapsed());
+        let transactions = database.transactions.get((self.operation, self.outcome));
+        let duration = database.transaction_duration.get(self.operation);
+        duration.observe_counted(self.watch.elapsed(), transactions);
     }
 }
 
