@@ -12,7 +12,9 @@ use backend_metrics::{
     Clock, Counter, CounterFamily, Domain, Format, Gauge, GaugeFamily, Histogram, HistogramFamily,
     Kind, LabelSet, LateGauge, LateGaugeFamily, Metrics, Now, Open, Part, PoolStats, RatioWindow,
     ReadCounter, Registrar, Shared, Subsystem, UpDownGauge, UpDownGaugeFamily, buckets, families,
-    label_values, open_labels,
+    label_values,
+    labels::{IndicatorType, OrderState, QueryType},
+    open_labels,
 };
 use common::exposition::{parse, read};
 
@@ -445,54 +447,6 @@ fn a_panic_before_a_scrape_costs_what_it_would_have_set() {
     assert!(text.contains("\ndesk_feed_timestamp_seconds 1790000001.5\n"));
 }
 
-label_values! {
-    /// One of many shelves.
-    pub enum Shelf = "shelf" {
-        /// The first.
-        A = "a",
-        /// The second.
-        B = "b",
-        /// The third.
-        C = "c",
-        /// The fourth.
-        D = "d",
-        /// The fifth.
-        E = "e",
-    }
-}
-
-label_values! {
-    /// One of many rows.
-    pub enum Row = "row" {
-        /// The first.
-        A = "a",
-        /// The second.
-        B = "b",
-        /// The third.
-        C = "c",
-        /// The fourth.
-        D = "d",
-        /// The fifth.
-        E = "e",
-    }
-}
-
-label_values! {
-    /// One of many bins.
-    pub enum Bin = "bin" {
-        /// The first.
-        A = "a",
-        /// The second.
-        B = "b",
-        /// The third.
-        C = "c",
-        /// The fourth.
-        D = "d",
-        /// The fifth.
-        E = "e",
-    }
-}
-
 open_labels! {
     /// A store house.
     pub struct House(house);
@@ -507,16 +461,16 @@ families! {
         }
 
         /// The time that things stay
-        pub stay: HistogramFamily<(Shelf, Row, Bin)> = "store_stay_seconds" in buckets::REQUEST,
+        pub stay: HistogramFamily<(QueryType, OrderState, IndicatorType)> = "store_stay_seconds" in buckets::REQUEST,
 
         /// Things that came
         pub arrivals: CounterFamily<Open<House>> = "store_arrivals_total",
 
         /// Things that left
-        pub departures: CounterFamily<(Open<House>, Shelf)> = "store_departures_total",
+        pub departures: CounterFamily<(Open<House>, QueryType)> = "store_departures_total",
 
         /// The time that things stay in a house
-        pub house_stay: HistogramFamily<(Open<House>, Shelf, Row, Bin)> =
+        pub house_stay: HistogramFamily<(Open<House>, QueryType, OrderState, IndicatorType)> =
             "store_house_stay_seconds" in buckets::REQUEST,
     }
 }
@@ -540,14 +494,18 @@ fn a_family_longer_than_a_chunk_mixes_no_series() {
         expected.insert(format!("{family}_bucket{{{labels},le=\"+Inf\"}}"), 2.0 * number);
         expected.insert(format!("{family}_sum{{{labels}}}"), number * 11_001.0 / 1e3);
     };
-    for (shelf, row, bin) in combinations() {
-        let labels = [("shelf", shelf.as_str()), ("row", row.as_str()), ("bin", bin.as_str())];
+    for (query, state, indicator) in combinations() {
+        let labels = [
+            ("query_type", query.as_str()),
+            ("state", state.as_str()),
+            ("indicator_type", indicator.as_str()),
+        ];
         let labels = labels.map(|(name, value)| format!("{name}=\"{value}\"")).join(",");
-        observe(store.stay.get((shelf, row, bin)), "store_stay_seconds", &labels);
+        observe(store.stay.get((query, state, indicator)), "store_stay_seconds", &labels);
         for house in ["north", "south"] {
             let open = store.houses.get(house);
             let labels = format!("house=\"{house}\",{labels}");
-            let histogram = store.house_stay.get((open, shelf, row, bin));
+            let histogram = store.house_stay.get((open, query, state, indicator));
             observe(histogram, "store_house_stay_seconds", &labels);
         }
     }
@@ -555,10 +513,9 @@ fn a_family_longer_than_a_chunk_mixes_no_series() {
         let open = store.houses.get(house);
         store.arrivals.get(open).add(count.into());
         expected.insert(format!("store_arrivals_total{{house=\"{house}\"}}"), count.into());
-        for shelf in Shelf::ALL {
-            let (count, shelf_name) = (2 * count + *shelf as u32, shelf.as_str());
-            store.departures.get((open, *shelf)).add(count.into());
-            let labels = format!("house=\"{house}\",shelf=\"{shelf_name}\"");
+        for (count, query) in (2 * count..).zip(QueryType::ALL) {
+            store.departures.get((open, *query)).add(count.into());
+            let labels = format!("house=\"{house}\",query_type=\"{}\"", query.as_str());
             expected.insert(format!("store_departures_total{{{labels}}}"), count.into());
         }
     }
@@ -573,8 +530,10 @@ fn a_family_longer_than_a_chunk_mixes_no_series() {
     }
 }
 
-fn combinations() -> impl Iterator<Item = (Shelf, Row, Bin)> {
-    let bins = |row: Row| Bin::ALL.iter().map(move |bin| (row, *bin));
-    let rows = move || Row::ALL.iter().flat_map(move |row| bins(*row));
-    Shelf::ALL.iter().flat_map(move |shelf| rows().map(move |(row, bin)| (*shelf, row, bin)))
+fn combinations() -> impl Iterator<Item = (QueryType, OrderState, IndicatorType)> {
+    QueryType::ALL.iter().flat_map(|query| {
+        OrderState::ALL.iter().flat_map(move |state| {
+            IndicatorType::ALL.iter().map(move |indicator| (*query, *state, *indicator))
+        })
+    })
 }
