@@ -18,7 +18,7 @@ const EVENT: &str = "peers::bench::repeat*";
 const SCRAPE: &str = "backend_metrics::exposition::*Metrics>::encode";
 /// Title, case, and the function that is looked into.
 const COLUMNS: [(&str, &str, &str); 4] = [
-    ("a query", "query/backend-metrics/idiomatic", EVENT),
+    ("a request, 6 families", "http/backend-metrics/idiomatic", EVENT),
     ("a layer that does nothing", "layer/a layer that does nothing/floor", EVENT),
     ("the layer", "layer/backend-metrics/idiomatic", EVENT),
     ("a scrape of 1,000 lines", "scrape-openmetrics-1000/backend-metrics/idiomatic", SCRAPE),
