@@ -1,0 +1,1 @@
+//! Callbacks run beside each other, within one deadline.

@@ -1,0 +1,1 @@
+//! What strict readers refuse is left out and counted.

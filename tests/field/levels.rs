@@ -1,0 +1,1 @@
+//! A level whose source is gone is absent.

@@ -1,0 +1,1 @@
+//! What the documentation says of bodies, allocation and limits.

@@ -1,0 +1,1 @@
+//! Nested routers of axum, and what is excluded there.

@@ -1,0 +1,1 @@
+//! A segment of a path is an id by its shape.

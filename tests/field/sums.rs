@@ -1,0 +1,1 @@
+//! Sums are exact for as long as a process lives.

@@ -1,0 +1,1 @@
+//! A request that is dropped from outside is 499, whoever dropped it.
