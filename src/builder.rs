@@ -27,6 +27,9 @@ use crate::{
 /// The cap of a domain of open labels, unless the builder says otherwise.
 const DEFAULT_CAP: usize = 1_000;
 
+/// Paths that become endpoints, unless the builder says otherwise.
+const DEFAULT_PATH_CAP: usize = 100;
+
 /// India Standard Time, the day of the exchanges that the families are about.
 const DEFAULT_UTC_OFFSET: i32 = 5 * 3_600 + 30 * 60;
 
@@ -60,6 +63,7 @@ pub struct Builder {
     off: Vec<String>,
     default_cap: usize,
     caps: Vec<DomainCap>,
+    path_cap: usize,
     accounts: AccountIds,
     utc_offset: i64,
     slow_query: Duration,
@@ -97,6 +101,7 @@ impl Default for Builder {
             off: Vec::new(),
             default_cap: DEFAULT_CAP,
             caps: Vec::new(),
+            path_cap: DEFAULT_PATH_CAP,
             accounts: AccountIds::default(),
             utc_offset: DEFAULT_UTC_OFFSET.into(),
             slow_query: DEFAULT_SLOW_QUERY,
@@ -159,6 +164,19 @@ pub enum BuildError {
         /// The type of the domain; none for the cap of all domains.
         domain: Option<&'static str>,
     },
+    /// A cap was given for open labels that no family of the instance has, or whose values the library gives
+    /// itself.
+    UnlimitedDomain {
+        /// The type of the domain.
+        domain: &'static str,
+        /// Whether a family has the labels.
+        is_known: bool,
+    },
+    /// The cap of paths is above 10,000,000.
+    PathCap {
+        /// The cap as given.
+        cap: usize,
+    },
     /// The key for the hash of account ids is shorter than 32 bytes.
     AccountKey {
         /// The length of the key as given.
@@ -201,6 +219,15 @@ impl fmt::Display for BuildError {
             }
             Self::Cap { cap, domain: Some(domain) } => {
                 write!(f, "cap_of::<{domain}>: {cap} must be between 1 and 10,000,000")
+            }
+            Self::UnlimitedDomain { domain, is_known: false } => {
+                write!(f, "cap_of::<{domain}>: no family of the instance has these labels")
+            }
+            Self::UnlimitedDomain { domain, is_known: true } => {
+                write!(f, "cap_of::<{domain}>: the values of these labels are the library's own")
+            }
+            Self::PathCap { cap } => {
+                write!(f, "path_cap: {cap} must be 10,000,000 at most")
             }
             Self::AccountKey { bytes } => {
                 write!(f, "hash_account_ids: a key of {bytes} bytes must have 32 at least")
@@ -262,17 +289,36 @@ impl Builder {
 
     /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000.
     ///
-    /// A service whose open labels are all called with a million values, by eight threads, has 137,000 lines in a
-    /// scrape by this default, and takes 33 MB.
+    /// [`Metrics::max_lines`] says how many lines that makes in a scrape at most.
     pub fn label_cap(mut self, cap: usize) -> Self {
         self.default_cap = cap;
         self
     }
 
     /// The cap of one domain.
+    ///
+    /// The methods and statuses of HTTP requests have caps as well, counted over all endpoints or upstreams: by
+    /// default three methods ([`HttpRoute`], [`UpstreamRoute`]) and ten statuses ([`HttpResponse`],
+    /// [`UpstreamResponse`]) for each endpoint or upstream that there may be. Past them the method is `OTHER` and the
+    /// status `other`. Those of the endpoints `unmatched` and `other` do not count.
+    ///
+    /// [`HttpRoute`]: crate::subsystems::http::HttpRoute
+    /// [`HttpResponse`]: crate::subsystems::http::HttpResponse
+    /// [`UpstreamRoute`]: crate::subsystems::http_client::UpstreamRoute
+    /// [`UpstreamResponse`]: crate::subsystems::http_client::UpstreamResponse
     pub fn cap_of<D: OpenLabels>(mut self, cap: usize) -> Self {
         let (id, domain) = (TypeId::of::<D>(), std::any::type_name::<D>());
         self.caps.push(DomainCap { id, domain, cap });
+        self
+    }
+
+    /// How many normalised paths become endpoints, in a service that names none; 0 turns that off. Default: 100.
+    ///
+    /// They take no room of the endpoints that the service names. Past the cap, requests for further paths count
+    /// under `unmatched`, and in `metrics_label_overflows_total{family="http_requests_total"}`. See
+    /// [the endpoint](crate::middleware#the-endpoint).
+    pub fn path_cap(mut self, cap: usize) -> Self {
+        self.path_cap = cap;
         self
     }
 
@@ -380,10 +426,12 @@ impl Builder {
     fn make(self, is_on: impl Fn(&str) -> bool) -> Result<Metrics, BuildError> {
         // The last of several caps of a domain is the one that counts.
         let caps: HashMap<_, _> = self.caps.iter().map(|cap| (cap.id, cap.cap)).collect();
-        let mut registrar = Registrar::new(self.default_cap, caps, self.accounts.into());
+        let mut registrar =
+            Registrar::new(self.default_cap, caps, self.path_cap, self.accounts.into());
         let subsystems = Subsystems::register(&mut registrar, |name| {
             is_on(name) && !self.off.iter().any(|off| off == name)
         });
+        subsystems.errors.expect_panics();
         let mounted = self.mounts.iter().map(|mount| (mount.mount)(&mut registrar)).collect();
         let layout = registrar.finish();
         if let Some(Clash { name, families }) = layout.clash {
@@ -415,6 +463,14 @@ impl Builder {
         push_label(&mut info_labels, "version", &self.version);
         push_label(&mut info_labels, "component", &self.component);
         let series = subsystems.self_metrics.know(&layout);
+        for DomainCap { id, domain, .. } in self.caps {
+            match layout.domains.iter().find(|(known, _)| *known == id) {
+                Some((_, known)) if !known.is_fixed() => {}
+                known => {
+                    return Err(BuildError::UnlimitedDomain { domain, is_known: known.is_some() });
+                }
+            }
+        }
         let started = self.clock.now();
         let registries = self.registries.into_iter();
         let registries =
@@ -463,6 +519,9 @@ impl Builder {
             if !(1..=10_000_000).contains(&cap) {
                 return Err(BuildError::Cap { cap, domain });
             }
+        }
+        if self.path_cap > 10_000_000 {
+            return Err(BuildError::PathCap { cap: self.path_cap });
         }
         self.accounts.check()?;
         if self.utc_offset.abs() >= 24 * 60 * 60 {

@@ -89,6 +89,24 @@ impl Metrics {
         self.0.mounted.iter().find_map(|mounted| mounted.subsystem.downcast_ref())
     }
 
+    /// How many lines the instance's families take in a scrape at most, whatever is recorded: with every open label
+    /// at its cap, and every method and status of HTTP requests.
+    ///
+    /// Counted are samples, the heads of families and `# EOF`. What comes out of a
+    /// [`registry`](crate::Builder::registry) is not: nothing bounds that.
+    ///
+    /// ```
+    /// use backend_metrics::Metrics;
+    ///
+    /// let metrics = Metrics::builder().label_cap(100).build()?;
+    /// assert!(metrics.max_lines() < Metrics::new().max_lines() / 5);
+    /// # Ok::<(), backend_metrics::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn max_lines(self) -> usize {
+        self.0.families.iter().map(Family::max_lines).sum::<usize>() + 1
+    }
+
     /// The clock of the instance.
     #[must_use]
     pub fn clock(self) -> &'static Clock {

@@ -159,6 +159,15 @@ impl Family {
     }
 }
 
+impl Family {
+    /// How many lines it takes in a scrape at most, with those of its head.
+    pub(crate) fn max_lines(&self) -> usize {
+        const HEAD: usize = ["HELP", "TYPE", "UNIT"].len();
+        let entries = self.domain.map_or(1, |domain| domain.bound().entries);
+        HEAD + entries * self.combinations * self.slot.lines()
+    }
+}
+
 /// What the cells of a series hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Slot {
@@ -184,6 +193,15 @@ impl Slot {
             // The sum, and one more bucket, up to infinity.
             Self::Histogram(buckets) => buckets.bounds().len() as Address + 2,
             Self::Info => 0,
+            _ => 1,
+        }
+    }
+
+    /// Lines of one series.
+    const fn lines(self) -> usize {
+        match self {
+            // A line for each bucket, one up to infinity, the sum and the count.
+            Self::Histogram(buckets) => buckets.bounds().len() + 3,
             _ => 1,
         }
     }
@@ -225,6 +243,7 @@ impl Accounts {
 pub struct Registrar {
     default_cap: usize,
     caps: HashMap<TypeId, usize>,
+    path_cap: usize,
     accounts: Accounts,
     domains: Vec<(TypeId, &'static Domain)>,
     families: Vec<Family>,
@@ -251,7 +270,7 @@ pub(crate) struct Clash {
 /// What construction came to.
 pub(crate) struct Layout {
     pub(crate) families: Vec<Family>,
-    pub(crate) domains: Vec<&'static Domain>,
+    pub(crate) domains: Vec<(TypeId, &'static Domain)>,
     /// The first name that two families have.
     pub(crate) clash: Option<Clash>,
     /// The labels of a value that was looked up before the layout was known.
@@ -264,11 +283,13 @@ impl Registrar {
     pub(crate) fn new(
         default_cap: usize,
         caps: HashMap<TypeId, usize>,
+        path_cap: usize,
         accounts: Accounts,
     ) -> Self {
         Self {
             default_cap,
             caps,
+            path_cap,
             accounts,
             domains: Vec::new(),
             families: Vec::new(),
@@ -277,6 +298,11 @@ impl Registrar {
             exhausted: false,
             enabled: true,
         }
+    }
+
+    /// How many paths become endpoints.
+    pub(crate) fn path_cap(&self) -> usize {
+        self.path_cap
     }
 
     /// Makes a subsystem; one that is off counts into cells that nothing exposes.
@@ -292,7 +318,7 @@ impl Registrar {
         Layout {
             used_early: self.domains.iter().find_map(|(_, domain)| domain.used_early()),
             families: self.families,
-            domains: self.domains.into_iter().map(|(_, domain)| domain).collect(),
+            domains: self.domains,
             clash: self.clash,
             exhausted: self.exhausted,
         }
@@ -365,7 +391,11 @@ impl Registrar {
         let domain = if let Some((_, domain)) = known {
             *domain
         } else {
-            let cap = self.caps.get(&id).copied().unwrap_or(self.default_cap);
+            let default = match nest {
+                Some((Nest { for_each, .. }, parent)) => parent.root().cap_if_on() * for_each,
+                None => self.default_cap,
+            };
+            let cap = self.caps.get(&id).copied().unwrap_or(default);
             let domain = Domain::new(D::NAMES, nest, self.accounts.view(D::NAMES), cap);
             self.domains.push((id, domain));
             domain

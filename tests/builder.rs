@@ -260,8 +260,31 @@ fn caps_are_in_range() {
         );
     }
     for cap in [1, 10_000_000] {
-        Metrics::builder().label_cap(cap).cap_of::<Book>(cap).build().unwrap();
+        let builder = Metrics::builder().label_cap(cap).path_cap(cap - 1);
+        builder.mount::<DeskMetrics>().cap_of::<Book>(cap).build().unwrap();
     }
+    refused(
+        Metrics::builder().path_cap(10_000_001),
+        &BuildError::PathCap { cap: 10_000_001 },
+        "path_cap: 10000001 must be 10,000,000 at most",
+    );
+}
+
+#[test]
+fn a_cap_that_limits_nothing_is_refused() {
+    refused(
+        Metrics::builder().cap_of::<Book>(5),
+        &BuildError::UnlimitedDomain { domain: "builder::Book", is_known: false },
+        "cap_of::<builder::Book>: no family of the instance has these labels",
+    );
+    let domain = "backend_metrics::subsystems::self_metrics::FamilyName";
+    refused(
+        Metrics::builder().cap_of::<backend_metrics::subsystems::self_metrics::FamilyName>(5),
+        &BuildError::UnlimitedDomain { domain, is_known: true },
+        &format!("cap_of::<{domain}>: the values of these labels are the library's own"),
+    );
+    // That of a subsystem that is off is one of the instance all the same.
+    Metrics::builder().without("http").cap_of::<HttpEndpoint>(5).build().unwrap();
 }
 
 #[test]

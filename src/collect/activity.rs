@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn many_users_are_estimated_within_a_few_percent() {
         let activity =
-            UserActivity::register(&mut Registrar::new(1, HashMap::new(), Accounts::Plain));
+            UserActivity::register(&mut Registrar::new(1, HashMap::new(), 0, Accounts::Plain));
         for user in 0..20_000_u32 {
             activity.note(user, at(u64::from(user % 50)), 1);
         }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_minute_of_an_hour_ago_is_forgotten() {
         let activity =
-            UserActivity::register(&mut Registrar::new(1, HashMap::new(), Accounts::Plain));
+            UserActivity::register(&mut Registrar::new(1, HashMap::new(), 0, Accounts::Plain));
         activity.note("a", at(0), 1);
         assert_eq!(activity.windows(at(59)), [0, 0, 1]);
         assert_eq!(activity.windows(at(60)), [0, 0, 0]);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_late_thread_does_not_empty_a_later_minute() {
         let activity =
-            UserActivity::register(&mut Registrar::new(1, HashMap::new(), Accounts::Plain));
+            UserActivity::register(&mut Registrar::new(1, HashMap::new(), 0, Accounts::Plain));
         activity.note("a", at(61), 1);
         activity.note("b", at(1), 1);
         assert_eq!(activity.windows(at(61)), [2, 2, 2]);

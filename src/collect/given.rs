@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn a_level_is_absent_until_it_is_given() {
-        let given = Given::<2>::register(&mut Registrar::new(1, HashMap::new(), Accounts::Plain));
+        let given =
+            Given::<2>::register(&mut Registrar::new(1, HashMap::new(), 0, Accounts::Plain));
         assert_eq!((given.get(0), given.get(1)), (None, None));
         given.set(1, 0.0);
         given.set(2, 5.0);

@@ -236,9 +236,24 @@ impl<D: OpenValues> Domain<D> {
         self.0.find(first, second).map(Open::new)
     }
 
-    /// The place of a value that does not count against the cap.
+    /// The place of a value of the library's, which does not count against the cap.
     pub(crate) fn reserve(self, value: &str) -> Open<D> {
         Open::new(self.0.reserve(value))
+    }
+
+    /// The place of a value that was guessed, if there is room among the guesses.
+    pub(crate) fn guess(self, value: &str) -> Option<Open<D>> {
+        self.0.guess(value).map(Open::new)
+    }
+
+    /// From now on it takes no values but those that the library adds.
+    pub(crate) fn fix(self) {
+        self.0.fix();
+    }
+
+    /// Makes room for a value that the library adds.
+    pub(crate) fn expect_library_value(self) {
+        self.0.expect_library_value();
     }
 }
 
@@ -288,13 +303,20 @@ impl<D: RemovableValues> Domain<D> {
     }
 }
 
+impl<D: OpenLabels> Domain<D> {
+    /// Makes room for so many values that are guessed.
+    pub(crate) fn expect_guesses(self, cap: usize) {
+        self.0.expect_guesses(cap);
+    }
+}
+
 impl<D: OpenLabels> Part for Domain<D> {
     fn register(registrar: &mut Registrar) -> Self {
         Self(registrar.domain::<D>(), PhantomData)
     }
 }
 
-/// A domain whose label sets are those of `Parent` with one more label, a small number.
+/// A domain whose label sets are those of `Parent` with one more label of a closed set.
 ///
 /// Its series appear as they are used: a request method below an endpoint, a status below that.
 pub(crate) trait NestedLabels: OpenLabels {
@@ -312,15 +334,22 @@ impl<D> fmt::Debug for Nested<D> {
 }
 
 impl<D: NestedLabels> Nested<D> {
-    /// The place of `code` below `parent`; `value` is its text.
+    /// The place at this position below `parent`, made if there is room for it, else that which takes the rest;
+    /// `value` is its text.
     #[inline]
     pub(crate) fn get(
         &self,
         parent: Open<D::Parent>,
-        code: u16,
+        position: u16,
         value: impl FnOnce() -> String,
     ) -> Open<D> {
-        Open::new(self.0.child(parent.entry(), code, value))
+        Open::new(self.0.child(parent.entry(), position, value))
+    }
+
+    /// The place at this position below `parent`, if it is there.
+    #[inline]
+    pub(crate) fn find(&self, parent: Open<D::Parent>, position: u16) -> Option<Open<D>> {
+        self.0.find_child(parent.entry(), position).map(Open::new)
     }
 }
 

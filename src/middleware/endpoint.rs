@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, header};
 
 use crate::{Metrics, Open, subsystems::http::HttpEndpoint};
 
@@ -68,34 +68,61 @@ pub(super) type Extractor = for<'a> fn(RequestHead<'a>) -> Option<Cow<'a, str>>;
 /// What is known of a request's endpoint when it starts.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A route template.
-    Route(Open<HttpEndpoint>),
-    /// A normalised path that was answered before, or none; the response can know better.
-    Path(Open<HttpEndpoint>),
-    /// A normalised path that was not.
+    /// The service named it.
+    Named(Open<HttpEndpoint>),
+    /// A path that was learned before, or `unmatched`; the response can name it.
+    Guessed(Open<HttpEndpoint>),
+    /// A path that the response can make an endpoint.
     Unknown(Box<str>),
 }
 
 pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Extractor>) -> Found {
-    let endpoints = &metrics.http.endpoints;
+    let http = &metrics.http;
+    let named = |template: &str| {
+        http.paths.endpoint_was_named();
+        Found::Named(http.endpoints.get(template))
+    };
     if let Some(template) = extractor.and_then(|extractor| extractor(head)) {
-        return Found::Route(endpoints.get(&template));
+        return named(&template);
     }
     #[cfg(feature = "axum")]
     if let Some(path) = head.extensions.get::<axum::extract::MatchedPath>() {
-        return Found::Route(endpoints.get(path.as_str()));
+        return named(path.as_str());
     }
     if let Some(endpoint) = head.extensions.get::<Endpoint>() {
-        return Found::Route(endpoints.get(endpoint.as_str()));
+        return named(endpoint.as_str());
     }
     if head.uri.path().is_empty() {
-        return Found::Path(metrics.http.unmatched());
+        return Found::Guessed(http.paths.unmatched());
     }
     let path = NormalisedPath::new(head.uri.path());
-    match endpoints.find(path.as_str()) {
-        Some(endpoint) => Found::Path(endpoint),
-        None => Found::Unknown(path.as_str().into()),
+    match http.endpoints.find(path.as_str()) {
+        Some(endpoint) => Found::Guessed(endpoint),
+        None if http.paths.may_be_learned() && is_evidence(head) => {
+            Found::Unknown(path.as_str().into())
+        }
+        None => Found::Guessed(http.paths.unmatched()),
     }
+}
+
+/// Whether a path can be learned from the request: servers answer a preflight for any path.
+fn is_evidence(head: RequestHead<'_>) -> bool {
+    *head.method != Method::OPTIONS && !is_grpc(head.headers)
+}
+
+/// Whether a path can be learned from the response: servers of gRPC answer 200 for any path, and say in a header or
+/// a trailer what became of it.
+pub(super) fn is_answered(status: StatusCode, headers: &HeaderMap) -> bool {
+    status.is_success() && !is_grpc(headers)
+}
+
+/// `application/grpc`, whatever follows: `+proto`, or `-web`.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    headers.get(header::CONTENT_TYPE).is_some_and(|content_type| {
+        let start = content_type.as_bytes().get(..GRPC.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+    })
 }
 
 /// A path with the segments that vary replaced, as far as a label value is long.

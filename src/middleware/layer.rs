@@ -23,7 +23,7 @@ impl MetricsLayer {
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
         // So that the endpoint has its place whatever else fills the cap.
-        _ = metrics.http.unmatched();
+        _ = metrics.http.paths.unmatched();
         Self { metrics, extractor: None, excluded: &[] }
     }
 

@@ -1,6 +1,6 @@
 //! The server's side of a request.
 
-use http::{Response, StatusCode};
+use http::Response;
 
 use super::{
     End, Exchange, MetricsLayer,
@@ -16,8 +16,8 @@ use crate::{
 #[derive(Debug)]
 pub struct ServerExchange {
     guard: HttpRequestGuard,
-    /// Where there is no route template and the response may know better: a path that is not known as an
-    /// endpoint yet, or nothing.
+    /// Where the service has not named the endpoint, and the response can: a path that the response can make an
+    /// endpoint, or an empty one.
     path: Option<Box<str>>,
 }
 
@@ -33,22 +33,25 @@ impl ServerExchange {
         }
         let metrics = layer.metrics;
         let (endpoint, path) = match endpoint::find(metrics, head, layer.extractor) {
-            Found::Route(endpoint) => (endpoint, None),
-            Found::Path(endpoint) => (endpoint, Some(Box::default())),
-            Found::Unknown(path) => (metrics.http.unmatched(), Some(path)),
+            Found::Named(endpoint) => (endpoint, None),
+            Found::Guessed(endpoint) => (endpoint, Some(Box::default())),
+            Found::Unknown(path) => (metrics.http.paths.unmatched(), Some(path)),
         };
         let guard = HttpRequestGuard::new(metrics, head.method, endpoint, size);
         Running(Some(Self { guard, path }))
     }
 
-    /// Takes the endpoint that the response names, else makes the path known as one, unless the client asked
-    /// for what is not there.
-    fn settle(&mut self, path: &str, named: Option<&Endpoint>, status: StatusCode) {
-        let endpoints = &self.guard.metrics().http.endpoints;
-        if let Some(endpoint) = named {
-            self.guard.set_endpoint(endpoints.get(endpoint.as_str()));
-        } else if !path.is_empty() && !status.is_client_error() {
-            self.guard.set_endpoint(endpoints.get(path));
+    /// Takes the endpoint that the response names, else learns the path if it was answered well.
+    fn settle<B>(&mut self, path: &str, response: &Response<B>) {
+        let http = &self.guard.metrics().http;
+        if let Some(endpoint) = response.extensions().get::<Endpoint>() {
+            http.paths.endpoint_was_named();
+            self.guard.set_endpoint(http.endpoints.get(endpoint.as_str()));
+        } else if !path.is_empty()
+            && http.paths.may_be_learned()
+            && endpoint::is_answered(response.status(), response.headers())
+        {
+            self.guard.set_endpoint(http.paths.learn(path));
         }
     }
 }
@@ -60,7 +63,7 @@ impl Drop for Starting<'_> {
     fn drop(&mut self) {
         let Self(layer, RequestHead { method, uri, .. }) = *self;
         if !layer.excludes(uri.path()) {
-            let unmatched = layer.metrics.http.unmatched();
+            let unmatched = layer.metrics.http.paths.unmatched();
             HttpRequestGuard::new(layer.metrics, method, unmatched, None).panicked();
         }
     }
@@ -74,7 +77,7 @@ impl Exchange for ServerExchange {
     fn head<B>(&mut self, response: &Response<B>, follows: Follows) {
         let status = response.status();
         if let Some(path) = self.path.take() {
-            self.settle(&path, response.extensions().get(), status);
+            self.settle(&path, response);
         }
         self.guard.head(status);
         match follows {
@@ -90,11 +93,6 @@ impl Exchange for ServerExchange {
     }
 
     fn end(&mut self, end: End) {
-        if matches!(end, End::ServiceError | End::Panic)
-            && let Some(path) = self.path.take()
-        {
-            self.settle(&path, None, StatusCode::INTERNAL_SERVER_ERROR);
-        }
         let metrics = self.guard.metrics();
         match end {
             End::Complete => self.guard.complete(),

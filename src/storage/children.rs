@@ -1,76 +1,61 @@
-//! The list of what hangs below an entry: read without a lock, added to under the lock of its domain.
+//! What hangs below an entry: read without a lock, added to under the lock of its domain.
 
-use super::sync::{FIRST_CHILDREN, MORE_CHILDREN, OnceRef};
+use super::sync::{FAR_PAGES, FAR_SLOTS, NEAR_PAGES, NEAR_SLOTS, OnceRef};
 
-/// What a list holds.
-pub(crate) trait Child {
-    /// Whether it is the one of this domain and code.
-    fn is(&self, domain: u32, code: u16) -> bool;
-}
-
-/// The first children, and behind them more.
+/// A table of children by their position, filled page by page as they are added. Finding one takes the same
+/// time whichever it is, however many there are.
 ///
-/// The slots are set once and in their order, so a reader sees a child whole or not at all, and the first free
-/// slot is the end. One that misses a child that was just added asks again under the lock.
+/// A slot is set once, so a reader sees a child whole or not at all. One that misses a child that was just
+/// added asks again under the lock.
 pub(crate) struct Children<C: 'static> {
-    first: [OnceRef<'static, C>; FIRST_CHILDREN],
-    more: OnceRef<'static, More<C>>,
+    /// The first positions, which are the common ones, lie one step away.
+    near: [OnceRef<'static, Page<C, NEAR_SLOTS>>; NEAR_PAGES],
+    far: OnceRef<'static, Directory<C>>,
 }
 
-/// Children in a step, and the next step.
-struct More<C: 'static> {
-    slots: [OnceRef<'static, C>; MORE_CHILDREN],
-    next: OnceRef<'static, Self>,
-}
+type Page<C, const SLOTS: usize> = [OnceRef<'static, C>; SLOTS];
+type Directory<C> = [OnceRef<'static, Page<C, FAR_SLOTS>>; FAR_PAGES];
 
-impl<C: Child> Children<C> {
+/// The positions that lie near.
+const NEAR: usize = NEAR_PAGES * NEAR_SLOTS;
+
+impl<C: 'static> Children<C> {
     pub(crate) fn new() -> Self {
-        Self { first: std::array::from_fn(|_| OnceRef::new()), more: OnceRef::new() }
+        Self { near: std::array::from_fn(|_| OnceRef::new()), far: OnceRef::new() }
     }
 
-    /// The child of a domain and code, if there is one. It can miss one added at the same time.
+    /// The child at a position, if there is one. It can miss one added at the same time.
     #[inline]
-    pub(crate) fn find(&self, domain: u32, code: u16) -> Option<&'static C> {
-        for slot in &self.first {
-            let child = slot.get()?;
-            if child.is(domain, code) {
-                return Some(child);
-            }
+    pub(crate) fn find(&self, position: u16) -> Option<&'static C> {
+        let position = usize::from(position);
+        match self.near.get(position / NEAR_SLOTS) {
+            Some(page) => page.get()?[position % NEAR_SLOTS].get(),
+            None => self.find_far(position - NEAR),
         }
-        self.more.get()?.find(domain, code)
     }
 
-    /// Adds a child that is not there. No other thread may add at the same time.
-    pub(crate) fn add(&self, child: &'static C) {
-        let set = |slots: &[OnceRef<'static, C>]| slots.iter().any(|slot| slot.set(child).is_ok());
-        if set(&self.first) {
-            return;
-        }
-        let mut step = self.more.get_or_init(More::leaked);
-        while !set(&step.slots) {
-            step = step.next.get_or_init(More::leaked);
-        }
+    // Out of line, so that the common ones are found in line.
+    #[inline(never)]
+    fn find_far(&self, position: usize) -> Option<&'static C> {
+        let page = self.far.get()?.get(position / FAR_SLOTS)?;
+        page.get()?[position % FAR_SLOTS].get()
+    }
+
+    /// Adds a child at a position that has none. No other thread may add at the same time.
+    pub(crate) fn add(&self, position: u16, child: &'static C) {
+        let position = usize::from(position);
+        let slot = if let Some(page) = self.near.get(position / NEAR_SLOTS) {
+            &page.get_or_init(leaked)[position % NEAR_SLOTS]
+        } else {
+            let directory = self.far.get_or_init(leaked);
+            let position = position - NEAR;
+            &directory[position / FAR_SLOTS].get_or_init(leaked)[position % FAR_SLOTS]
+        };
+        let added = slot.set(child);
+        debug_assert!(added.is_ok(), "there is one already");
     }
 }
 
-impl<C: Child> More<C> {
-    // Out of line, so that the first children are looked through in line.
-    #[inline(never)]
-    fn find(&self, domain: u32, code: u16) -> Option<&'static C> {
-        let mut step = self;
-        loop {
-            for slot in &step.slots {
-                let child = slot.get()?;
-                if child.is(domain, code) {
-                    return Some(child);
-                }
-            }
-            step = step.next.get()?;
-        }
-    }
-
-    fn leaked() -> &'static Self {
-        let slots = std::array::from_fn(|_| OnceRef::new());
-        Box::leak(Box::new(Self { slots, next: OnceRef::new() }))
-    }
+fn leaked<T, const N: usize>() -> &'static [OnceRef<'static, T>; N] {
+    Box::leak(Box::new(std::array::from_fn(|_| OnceRef::new())))
 }

@@ -13,7 +13,7 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicBool, AtomicU32,
+            AtomicBool, AtomicU32, AtomicUsize,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 
 use super::{
     cells::Address,
-    children::{Child, Children},
+    children::Children,
     local,
     table::{Hashed, Table},
 };
@@ -50,13 +50,13 @@ const REMEMBERED: usize = 64;
 pub(crate) struct Entry {
     domain: u32,
     row: Address,
-    /// What tells the children of one parent apart.
-    code: u16,
     /// Where the second value ends.
     end: u16,
     /// Where the first value ends.
     split: u8,
     removed: AtomicBool,
+    /// What it counts against, and what hangs below it.
+    claim: Claim,
     /// The open values, one after the other, and then the labels as they are exposed: `endpoint="/orders"`.
     text: Box<str>,
     children: Children<Entry>,
@@ -108,20 +108,19 @@ impl Hashed for Entry {
     }
 }
 
-impl Child for Entry {
-    #[inline]
-    fn is(&self, domain: u32, code: u16) -> bool {
-        self.code == code && self.domain == domain
-    }
-}
-
-/// How the entries of a domain hang below those of another, one for each small number.
+/// How the entries of a domain hang below those of another, one at each position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nest {
     /// The label that is added.
     pub(crate) label: &'static str,
     /// Whether it stands before the parent's labels.
     pub(crate) first: bool,
+    /// The position and the text of the value that takes what the cap leaves no room for.
+    pub(crate) other: (u16, &'static str),
+    /// How many values there are, this one included.
+    pub(crate) values: usize,
+    /// The default cap, as a multiple of that of the open label at the root.
+    pub(crate) for_each: usize,
 }
 
 /// How a domain shows its values. They are found by themselves all the same.
@@ -147,6 +146,12 @@ pub(crate) struct Domain {
     name: OnceLock<&'static str>,
     /// At most this many distinct values, if it is on.
     cap: usize,
+    /// Values that the library itself may add past the cap.
+    library_values: AtomicUsize,
+    /// Whether nobody else adds any.
+    is_fixed: AtomicBool,
+    /// At most this many values that were guessed, past the cap.
+    guess_cap: AtomicUsize,
     /// Whether a subsystem that is exposed has it.
     on: AtomicBool,
     row_len: AtomicU32,
@@ -154,6 +159,8 @@ pub(crate) struct Domain {
     known: Mutex<Known>,
     /// Whether as many values are shown as may be.
     full: AtomicBool,
+    /// Whether as many were guessed as may be.
+    guesses_full: AtomicBool,
     /// Whether no values are taken but those that the table has, because no more are remembered or because
     /// there are no cells for them, or none yet.
     closed: AtomicBool,
@@ -165,6 +172,8 @@ pub(crate) struct Domain {
     all: OnceLock<&'static Entry>,
     other_is_shown: AtomicBool,
     overflows: OnceLock<Address>,
+    /// Whether the log says already that there were overflows.
+    warned: AtomicBool,
 }
 
 #[derive(Default)]
@@ -172,9 +181,38 @@ struct Known {
     /// In the order of exposition.
     shown: BTreeSet<ByLabels>,
     /// How many of `shown` do not count against the cap.
-    reserved: usize,
+    uncounted: usize,
+    /// How many of those were guessed.
+    guessed: usize,
     /// Entries in the table.
     in_table: usize,
+}
+
+impl Known {
+    fn show(&mut self, entry: &'static Entry, claim: Claim) {
+        self.shown.replace(ByLabels(entry));
+        self.uncounted += usize::from(claim != Claim::Capped);
+        self.guessed += usize::from(claim == Claim::Guess);
+    }
+}
+
+/// What a value counts against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// The cap.
+    Capped,
+    /// Nothing: it is one of the library's.
+    Library,
+    /// The cap of guesses.
+    Guess,
+}
+
+/// How many entries a domain can show at most.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound {
+    pub(crate) entries: usize,
+    /// Those below which no cap counts.
+    exempt: usize,
 }
 
 /// An entry among others, by its exposed labels.
@@ -240,11 +278,15 @@ impl Domain {
             view,
             name: OnceLock::new(),
             cap,
+            library_values: AtomicUsize::new(0),
+            is_fixed: AtomicBool::new(false),
+            guess_cap: AtomicUsize::new(0),
             on: AtomicBool::new(false),
             row_len: AtomicU32::new(0),
             table: Table::new(),
             known: Mutex::new(Known::default()),
             full: AtomicBool::new(true),
+            guesses_full: AtomicBool::new(false),
             closed: AtomicBool::new(true),
             used_early: AtomicBool::new(false),
             hasher: RandomState::default(),
@@ -252,6 +294,7 @@ impl Domain {
             all: OnceLock::new(),
             other_is_shown: AtomicBool::new(false),
             overflows: OnceLock::new(),
+            warned: AtomicBool::new(false),
         }))
     }
 
@@ -267,6 +310,73 @@ impl Domain {
         if self.on.load(Relaxed) { self.cap } else { 0 }
     }
 
+    /// How many values may come of guesses.
+    fn guess_cap(&self) -> usize {
+        match self.nest {
+            Some((nest, _)) => self.cap().min(self.root().guess_cap() * nest.for_each),
+            None => self.guess_cap.load(Relaxed),
+        }
+    }
+
+    /// The cap that it has while it is on.
+    pub(crate) fn cap_if_on(&self) -> usize {
+        self.cap
+    }
+
+    /// The domain at the top of what it hangs below, which may be itself.
+    pub(crate) fn root(&self) -> &Self {
+        match self.nest {
+            Some((_, parent)) => parent.root(),
+            None => self,
+        }
+    }
+
+    /// Makes room past the cap for a value that the library adds by [`reserve`](Self::reserve).
+    pub(crate) fn expect_library_value(&self) {
+        self.library_values.fetch_add(1, Relaxed);
+    }
+
+    /// Makes room past the cap for so many values that are guessed.
+    pub(crate) fn expect_guesses(&self, cap: usize) {
+        self.guess_cap.store(cap, Relaxed);
+    }
+
+    /// From now on it takes no values but those that the library adds.
+    pub(crate) fn fix(&self) {
+        self.is_fixed.store(true, Relaxed);
+        self.full.store(true, Relaxed);
+    }
+
+    /// Whether all its values are the library's, so that no cap can limit them.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.is_fixed.load(Relaxed)
+    }
+
+    /// How many entries it can show at most.
+    pub(crate) fn bound(&self) -> Bound {
+        if matches!(self.view, View::Summed) {
+            return Bound { entries: 1, exempt: 0 };
+        }
+        let library = self.library_values.load(Relaxed);
+        if self.is_fixed() {
+            return Bound { entries: library, exempt: 0 };
+        }
+        match self.nest {
+            None => {
+                // The last one is `other`.
+                let exempt = library + 1;
+                Bound { entries: self.cap() + self.guess_cap() + exempt, exempt }
+            }
+            Some((nest, parent)) => {
+                let above = parent.bound();
+                let exempt = above.exempt * nest.values;
+                // One of the others below each is the one that takes the rest.
+                let rest = above.entries - above.exempt;
+                Bound { entries: self.cap() + self.guess_cap() + rest + exempt, exempt }
+            }
+        }
+    }
+
     /// Makes room for the `cells` of a family in every row; the offset of the first.
     #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
     pub(crate) fn reserve_cells(&self, cells: usize) -> Address {
@@ -275,12 +385,10 @@ impl Domain {
         begin as Address
     }
 
-    /// Takes the name of a family that is exposed, if it has none.
+    /// Takes the name of a family that is exposed, if it has none; so does the root of what it hangs below.
     pub(crate) fn take_name(&self, family: &'static str) {
         self.name.get_or_init(|| family);
-        if let Some((_, parent)) = self.nest {
-            parent.take_name(family);
-        }
+        self.root().name.get_or_init(|| family);
     }
 
     /// Ends the layout of the row; `false` if there is no room for even one.
@@ -305,16 +413,15 @@ impl Domain {
             push_label(&mut labels, name, value);
         }
         let second = if self.labels.len() > 1 { value } else { "" };
-        match self.entry(value, second, 0, &labels) {
+        match self.entry(value, second, Claim::Library, &labels) {
             Some(entry) => place.set(entry).is_ok(),
             None => false,
         }
     }
 
-    /// The family that overflows are counted under; none for a nested domain, which has no cap, nor while
-    /// the subsystem is off.
+    /// The family that overflows are counted under; none while the subsystem is off.
     pub(crate) fn name(&self) -> Option<&'static str> {
-        if self.nest.is_none() && self.cap() > 0 { self.name.get().copied() } else { None }
+        if self.cap() > 0 { self.name.get().copied() } else { None }
     }
 
     /// Says where overflows are counted.
@@ -382,21 +489,41 @@ impl Domain {
         }
         let has_room = !self.full.load(Relaxed) && (there.is_some() || !self.closed.load(Relaxed));
         if (has_room || self.is_other(first, second))
-            && let Some(entry) = self.add(first, second, false)
+            && let Some(entry) = self.add(first, second, Claim::Capped)
         {
             return entry;
         }
         self.overflow()
     }
 
-    /// Adds a value that does not count against the cap.
+    /// Adds a value of the library's, which does not count against the cap. There was room made for it.
     pub(crate) fn reserve(&'static self, value: &str) -> &'static Entry {
         let value = cut(value);
-        self.find(value, "").or_else(|| self.add(value, "", true)).unwrap_or_else(|| self.other())
+        self.find(value, "")
+            .or_else(|| self.add(value, "", Claim::Library))
+            .unwrap_or_else(|| self.other())
+    }
+
+    /// The entry of a value that may be none of those meant, added if there is room among the guesses. They take
+    /// no room of the others.
+    pub(crate) fn guess(&'static self, value: &str) -> Option<&'static Entry> {
+        let value = cut(value);
+        let there = self.find(value, "");
+        if there.is_some() {
+            return there;
+        }
+        if !self.guesses_full.load(Relaxed) {
+            let added = self.add(value, "", Claim::Guess);
+            if added.is_some() {
+                return added;
+            }
+        }
+        self.count_overflow("unmatched");
+        None
     }
 
     #[cold]
-    fn add(&'static self, first: &str, second: &str, reserved: bool) -> Option<&'static Entry> {
+    fn add(&'static self, first: &str, second: &str, claim: Claim) -> Option<&'static Entry> {
         if self.cap() == 0 {
             return None;
         }
@@ -411,11 +538,13 @@ impl Domain {
         {
             return Some(entry);
         }
-        if !reserved && known.shown.len() - known.reserved >= self.cap {
-            self.full.store(true, Relaxed);
+        if !self.has_room(&known, claim) {
             return None;
         }
-        if !reserved && there.is_none() && known.in_table >= self.cap.saturating_mul(REMEMBERED) {
+        if claim == Claim::Capped
+            && there.is_none()
+            && known.in_table >= self.cap.saturating_mul(REMEMBERED)
+        {
             self.closed.store(true, Relaxed);
             return None;
         }
@@ -433,7 +562,7 @@ impl Domain {
                     _ => push_label(&mut labels, name, value),
                 }
             }
-            let Some(entry) = self.entry(first, second, 0, &labels) else {
+            let Some(entry) = self.entry(first, second, claim, &labels) else {
                 self.closed.store(true, Relaxed);
                 return None;
             };
@@ -441,9 +570,19 @@ impl Domain {
             known.in_table += 1;
             entry
         };
-        known.reserved += usize::from(reserved);
-        known.shown.replace(ByLabels(entry));
+        known.show(entry, claim);
         Some(entry)
+    }
+
+    /// Whether there is room for one more; that there is none is known without the lock from then on.
+    fn has_room(&self, known: &Known, claim: Claim) -> bool {
+        let full = match claim {
+            Claim::Capped if known.shown.len() - known.uncounted >= self.cap() => &self.full,
+            Claim::Guess if known.guessed >= self.guess_cap() => &self.guesses_full,
+            _ => return true,
+        };
+        full.store(true, Relaxed);
+        false
     }
 
     /// Takes a value's series out of the exposition and makes room for another; `false` if it has none.
@@ -463,31 +602,74 @@ impl Domain {
         (0..self.row_len.load(Relaxed)).for_each(|offset| local::set(entry.row + offset, 0));
     }
 
-    /// The entry below `parent` for `code`, added if it is new.
+    /// The entry below `parent` at this position, added if there is room, else that which takes the rest.
     #[inline]
     pub(crate) fn child(
         &'static self,
         parent: &'static Entry,
-        code: u16,
+        position: u16,
         value: impl FnOnce() -> String,
     ) -> &'static Entry {
-        match parent.children.find(self.id, code) {
+        match parent.children.find(position) {
             Some(entry) => entry,
-            None => self.add_child(parent, code, &value()),
+            None => self.missing_child(parent, position, value),
         }
+    }
+
+    /// The entry below `parent` at this position, if there is one.
+    #[inline]
+    #[expect(clippy::unused_self, reason = "a parent has the children of one domain")]
+    pub(crate) fn find_child(
+        &self,
+        parent: &'static Entry,
+        position: u16,
+    ) -> Option<&'static Entry> {
+        parent.children.find(position)
     }
 
     #[cold]
     #[inline(never)]
-    fn add_child(&'static self, parent: &'static Entry, code: u16, value: &str) -> &'static Entry {
-        if self.closed.load(Relaxed) {
-            return self.other();
-        }
-        let mut known = self.known.lock();
-        if let Some(entry) = parent.children.find(self.id, code) {
+    fn missing_child(
+        &'static self,
+        parent: &'static Entry,
+        position: u16,
+        value: impl FnOnce() -> String,
+    ) -> &'static Entry {
+        let Some((Nest { other: (other, text), .. }, _)) = self.nest else { return self.other() };
+        let claim = if position == other { Claim::Library } else { parent.claim };
+        let is_full = match claim {
+            Claim::Capped => self.full.load(Relaxed),
+            Claim::Guess => self.guesses_full.load(Relaxed),
+            Claim::Library => false,
+        };
+        if !is_full && let Some(entry) = self.add_child(parent, position, &value(), claim) {
             return entry;
         }
-        let Some((Nest { label, first }, _)) = self.nest else { return self.other() };
+        self.count_overflow(text);
+        let rest = || self.add_child(parent, other, text, Claim::Library);
+        parent.children.find(other).or_else(rest).unwrap_or_else(|| self.other())
+    }
+
+    /// Adds an entry below `parent`; none if the cap leaves no room.
+    fn add_child(
+        &'static self,
+        parent: &'static Entry,
+        position: u16,
+        value: &str,
+        claim: Claim,
+    ) -> Option<&'static Entry> {
+        let (Nest { label, first, .. }, _) = self.nest?;
+        if self.closed.load(Relaxed) {
+            return Some(self.other());
+        }
+        let mut known = self.known.lock();
+        let there = parent.children.find(position);
+        if there.is_some() {
+            return there;
+        }
+        if !self.has_room(&known, claim) {
+            return None;
+        }
         let mut labels = String::new();
         if !first {
             labels.push_str(parent.labels());
@@ -497,20 +679,20 @@ impl Domain {
             labels.push(',');
             labels.push_str(parent.labels());
         }
-        let Some(entry) = self.entry(value, "", code, &labels) else {
+        let Some(entry) = self.entry(value, "", parent.claim, &labels) else {
             // The process has no cells left.
             drop(known);
             if self.cap() > 0 {
                 self.show_other();
             }
             self.closed.store(true, Relaxed);
-            return self.other();
+            return Some(self.other());
         };
-        parent.children.add(entry);
+        parent.children.add(position, entry);
         if self.cap() > 0 {
-            known.shown.replace(ByLabels(entry));
+            known.show(entry, claim);
         }
-        entry
+        Some(entry)
     }
 
     /// Every entry that is exposed, in the order of exposition.
@@ -539,7 +721,7 @@ impl Domain {
     #[cold]
     fn early(&self) -> &'static Entry {
         self.used_early.store(true, Relaxed);
-        self.entry_at(local::SINK, OTHER, "", 0, "")
+        self.entry_at(local::SINK, OTHER, "", Claim::Library, "")
     }
 
     fn is_other(&self, first: &str, second: &str) -> bool {
@@ -550,55 +732,69 @@ impl Domain {
         if !self.other_is_shown.load(Relaxed) && !self.other_is_shown.swap(true, Relaxed) {
             let other = self.other();
             let mut known = self.known.lock();
-            known.shown.replace(ByLabels(other));
-            known.reserved += 1;
+            known.show(other, Claim::Library);
         }
     }
 
     #[cold]
     fn overflow(&'static self) -> &'static Entry {
         if self.cap() > 0 {
-            if !self.other_is_shown.load(Relaxed) {
-                self.show_other();
-                #[cfg(feature = "tracing")]
-                tracing::warn!(
-                    family = self.name(),
-                    cap = self.cap,
-                    "the cap of distinct open label values is reached: further ones are counted as `other`"
-                );
-            }
-            if let Some(cell) = self.overflows.get() {
-                local::add(*cell, 1);
-            }
+            self.show_other();
         }
+        self.count_overflow(OTHER);
         self.other()
     }
 
-    fn entry(&self, first: &str, second: &str, code: u16, labels: &str) -> Option<&'static Entry> {
+    /// Counts an event whose value is `shown_as` in place of its own.
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "it is for the log"))]
+    fn count_overflow(&self, shown_as: &str) {
+        if self.cap() == 0 {
+            return;
+        }
+        if !self.warned.load(Relaxed) && !self.warned.swap(true, Relaxed) {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                family = self.name(),
+                labels = ?self.labels,
+                "the cap of distinct values is reached: further ones are counted as `{shown_as}`"
+            );
+        }
+        if let Some(cell) = self.overflows.get() {
+            local::add(*cell, 1);
+        }
+    }
+
+    fn entry(
+        &self,
+        first: &str,
+        second: &str,
+        claim: Claim,
+        labels: &str,
+    ) -> Option<&'static Entry> {
         let row_len = self.row_len.load(Relaxed) as usize;
         let row = if self.cap() > 0 { local::allocate(row_len) } else { local::unread(row_len) }?;
-        Some(self.entry_at(row, first, second, code, labels))
+        Some(self.entry_at(row, first, second, claim, labels))
     }
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a value is cut at 128 bytes, or is the word of a code"
+        reason = "a value is cut at 128 bytes, or is one of a closed set"
     )]
     fn entry_at(
         &self,
         row: Address,
         first: &str,
         second: &str,
-        code: u16,
+        claim: Claim,
         labels: &str,
     ) -> &'static Entry {
         Box::leak(Box::new(Entry {
             domain: self.id,
             row,
-            code,
             end: (first.len() + second.len()) as u16,
             split: first.len() as u8,
             removed: AtomicBool::new(false),
+            claim,
             text: [first, second, labels].concat().into(),
             children: Children::new(),
             hash: self.hash(first, second),

@@ -43,10 +43,14 @@ mod sync {
     pub(super) const FIRST_SLOTS: usize = 64;
     /// The first table and its doublings, far past any cap.
     pub(super) const TABLES: usize = 26;
-    /// Children of an entry that lie in it.
-    pub(super) const FIRST_CHILDREN: usize = 2;
-    /// Children in a step behind them.
-    pub(super) const MORE_CHILDREN: usize = 7;
+    /// Pages of children that an entry reaches in one step.
+    pub(super) const NEAR_PAGES: usize = 2;
+    /// Children in such a page: it takes one cache line.
+    pub(super) const NEAR_SLOTS: usize = 8;
+    /// Pages of children that an entry reaches in two steps.
+    pub(super) const FAR_PAGES: usize = 32;
+    /// Children in such a page.
+    pub(super) const FAR_SLOTS: usize = 32;
     /// Slots for exemplars that some cells share.
     #[cfg(feature = "exemplars")]
     pub(super) const WAYS: usize = 4;

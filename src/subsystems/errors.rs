@@ -92,6 +92,11 @@ open_labels! {
 }
 
 impl ErrorMetrics {
+    /// Makes room for the one value that is the library's.
+    pub(crate) fn expect_panics(&self) {
+        self.exception_types.expect_library_value();
+    }
+
     /// The counter of panics, which stands at zero from now on.
     pub(crate) fn panics(&self) -> Counter {
         self.unhandled_exceptions.get(self.exception_types.reserve("panic"))

@@ -28,7 +28,13 @@
 //! ));
 //! ```
 
-use std::time::Duration;
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 
@@ -36,10 +42,14 @@ use crate::{
     CounterFamily, Domain, HistogramFamily, Label, Labels, Metrics, Open, OpenLabels, Stopwatch,
     UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
+    registry::{Part, Registrar},
     storage::intern::Nest,
 };
 
-use super::{helpers::helpers, shared::HttpMethod};
+use super::{
+    helpers::helpers,
+    shared::{Answer, HttpMethod},
+};
 
 families! {
     /// Requests to the service.
@@ -49,6 +59,7 @@ families! {
             pub endpoints: Domain<HttpEndpoint>,
             pub(crate) routes: Nested<HttpRoute>,
             pub(crate) responses: Nested<HttpResponse>,
+            pub(crate) paths: Paths,
         }
 
         /// Requests by how they were answered
@@ -118,18 +129,18 @@ impl OpenLabels for HttpRoute {
 
 impl NestedLabels for HttpRoute {
     type Parent = HttpEndpoint;
-    const NEST: Nest = Nest { label: "method", first: true };
+    const NEST: Nest = HttpMethod::nest(true);
 }
 
 impl OpenLabels for HttpResponse {
     const NAMES: &'static [&'static str] = &["method", "endpoint", "status"];
     const LIST: Labels =
-        HttpRoute::LIST.join(&Labels::new(&[Label::new("status", ValueSet::Status(&[]))]));
+        HttpRoute::LIST.join(&Labels::new(&[Label::new("status", ValueSet::Status(&["other"]))]));
 }
 
 impl NestedLabels for HttpResponse {
     type Parent = HttpRoute;
-    const NEST: Nest = Nest { label: "status", first: false };
+    const NEST: Nest = Answer::NEST;
 }
 
 /// The endpoint of requests that no route fits.
@@ -152,12 +163,91 @@ impl HttpMetrics {
     #[inline]
     #[must_use]
     pub fn response(&self, route: Open<HttpRoute>, status: StatusCode) -> Open<HttpResponse> {
-        self.responses.get(route, status.as_u16(), || status.as_str().to_owned())
+        let answer = Answer::from(status);
+        self.responses.get(route, answer.position(), || answer.text())
     }
 
+    /// What a request counts under that was answered with this status: a method that no handler takes (405, 501)
+    /// makes no series of the endpoint.
+    #[inline]
+    fn answered(
+        &self,
+        endpoint: Open<HttpEndpoint>,
+        method: HttpMethod,
+        status: StatusCode,
+    ) -> Open<HttpEndpoint> {
+        match status {
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                self.refused(endpoint, method)
+            }
+            _ => endpoint,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, endpoint: Open<HttpEndpoint>, method: HttpMethod) -> Open<HttpEndpoint> {
+        if self.routes.find(endpoint, method as u16).is_some() {
+            endpoint
+        } else {
+            self.paths.unmatched()
+        }
+    }
+}
+
+/// The paths that stand in for route templates where nothing names these, and the endpoint of requests that have
+/// neither.
+///
+/// A path is a guess that a stranger can make as often as they like. So the paths have a budget of their own, and
+/// there are none in a service that names its endpoints.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    endpoints: Domain<HttpEndpoint>,
+    unmatched: OnceLock<Open<HttpEndpoint>>,
+    /// Whether any may become an endpoint.
+    are_on: bool,
+    /// Whether the service has named an endpoint.
+    endpoint_was_named: AtomicBool,
+}
+
+impl Part for Paths {
+    fn register(registrar: &mut Registrar) -> Self {
+        let endpoints = Domain::register(registrar);
+        let cap = registrar.path_cap();
+        endpoints.expect_library_value();
+        endpoints.expect_guesses(cap);
+        Self {
+            endpoints,
+            unmatched: OnceLock::new(),
+            are_on: cap > 0,
+            endpoint_was_named: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Paths {
     /// The endpoint `unmatched`, which does not count against the cap.
+    #[inline]
     pub(crate) fn unmatched(&self) -> Open<HttpEndpoint> {
-        self.endpoints.reserve(UNMATCHED)
+        *self.unmatched.get_or_init(|| self.endpoints.reserve(UNMATCHED))
+    }
+
+    /// The service named an endpoint: paths become none from now on.
+    #[inline]
+    pub(crate) fn endpoint_was_named(&self) {
+        if !self.endpoint_was_named.load(Relaxed) {
+            self.endpoint_was_named.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a path may become an endpoint.
+    pub(crate) fn may_be_learned(&self) -> bool {
+        self.are_on && !self.endpoint_was_named.load(Relaxed)
+    }
+
+    /// The endpoint of a path, made known if there is room for it, else `unmatched`.
+    pub(crate) fn learn(&self, path: &str) -> Open<HttpEndpoint> {
+        self.endpoints.guess(path).unwrap_or_else(|| self.unmatched())
     }
 }
 
@@ -175,7 +265,8 @@ helpers! {
         sizes: (u64, u64),
     ) {
         let http = &self.http;
-        let route = http.route(http.endpoints.get(endpoint), method.into());
+        let (endpoint, method) = (http.endpoints.get(endpoint), HttpMethod::from(method));
+        let route = http.route(http.answered(endpoint, method, status), method);
         http.requests.get(http.response(route, status)).inc();
         let cells = route.cells();
         http.request_duration.get(route).observe_near(cells, duration);
@@ -287,6 +378,7 @@ impl HttpRequestGuard {
     #[inline]
     pub fn head(&mut self, status: StatusCode) {
         self.status = status;
+        self.endpoint = self.metrics().http.answered(self.endpoint, self.method, status);
         self.first_byte = self.watch.nanos().min(UNKNOWN - 1);
     }
 
@@ -479,7 +571,7 @@ mod tests {
     #[test]
     fn a_request_can_change_its_endpoint_after_it_was_raised() {
         let test = Fixture::new();
-        let unmatched = test.metrics.http.unmatched();
+        let unmatched = test.metrics.http.paths.unmatched();
         let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched, None);
         test.assert_series(&[(r#"http_active_requests{endpoint="unmatched"}"#, 1.0)]);
         request.set_endpoint(test.metrics.http.endpoints.get("/late"));

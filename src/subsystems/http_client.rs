@@ -20,7 +20,10 @@ use crate::{
     storage::intern::Nest,
 };
 
-use super::{helpers::helpers, shared::HttpMethod};
+use super::{
+    helpers::helpers,
+    shared::{Answer, HttpMethod},
+};
 
 families! {
     /// Requests to other services.
@@ -72,18 +75,18 @@ impl OpenLabels for UpstreamRoute {
 
 impl NestedLabels for UpstreamRoute {
     type Parent = Upstream;
-    const NEST: Nest = Nest { label: "method", first: false };
+    const NEST: Nest = HttpMethod::nest(false);
 }
 
 impl OpenLabels for UpstreamResponse {
     const NAMES: &'static [&'static str] = &["upstream", "method", "status"];
     const LIST: Labels = UpstreamRoute::LIST
-        .join(&Labels::new(&[Label::new("status", ValueSet::Status(&["error"]))]));
+        .join(&Labels::new(&[Label::new("status", ValueSet::Status(Answer::WORDS))]));
 }
 
 impl NestedLabels for UpstreamResponse {
     type Parent = UpstreamRoute;
-    const NEST: Nest = Nest { label: "status", first: false };
+    const NEST: Nest = Answer::NEST;
 }
 
 helpers! {
@@ -116,10 +119,8 @@ impl HttpClientMetrics {
         duration: Duration,
     ) {
         let route = self.routes.get(upstream, method as u16, || method.as_str().to_owned());
-        let code = status.map_or(0, |status| status.as_u16());
-        let response = self
-            .responses
-            .get(route, code, || status.as_ref().map_or("error", StatusCode::as_str).to_owned());
+        let answer = status.map_or(Answer::ERROR, Answer::from);
+        let response = self.responses.get(route, answer.position(), || answer.text());
         let requests = self.requests.get(response);
         self.request_duration.get(route).observe_counted(duration, requests);
     }

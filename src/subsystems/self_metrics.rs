@@ -83,14 +83,22 @@ label_values! {
 impl SelfMetrics {
     /// Makes the series of every family and of every domain; the number of series of each family.
     pub(crate) fn know(&self, layout: &Layout) -> Vec<Gauge> {
-        for domain in &layout.domains {
+        self.names.fix();
+        self.overflowing.fix();
+        for (_, domain) in &layout.domains {
             if let Some(name) = domain.name() {
+                self.overflowing.expect_library_value();
                 let family = self.overflowing.reserve(name);
                 domain.count_overflows_in(self.label_overflows.get(family).cell());
             }
         }
         let names = layout.families.iter().map(|family| family.definition.name);
-        names.map(|name| self.series.get(self.names.reserve(name))).collect()
+        names
+            .map(|name| {
+                self.names.expect_library_value();
+                self.series.get(self.names.reserve(name))
+            })
+            .collect()
     }
 
     /// Whether this is the family that is set last, from what the others came to.

@@ -129,7 +129,7 @@ const OUTCOMES: &[Outcome] = &[
         ..COMPLETE
     },
     Outcome { plan: || Plan::status(404), status: 404, ..COMPLETE },
-    Outcome { plan: || Plan::status(405).sized(), status: 405, ..COMPLETE },
+    Outcome { plan: || Plan::status(409).sized(), status: 409, ..COMPLETE },
     Outcome {
         plan: || Plan::status(500).body([Data(5)]).sized(),
         status: 500,
@@ -274,9 +274,7 @@ impl Thrown {
         let number = random.next() % 1_000;
         let path = match source {
             Source::Function => format!("/quotes/{number}"),
-            // Nothing else makes this path known.
-            Source::Path if outcome.is_unmatched() => format!("/scan/{number}"),
-            Source::Path => format!("/assets/{number}"),
+            Source::Path => format!("/scan/{number}"),
             Source::OfRequest | Source::OfResponse => format!("/orders/{number}"),
         };
         Self { index, outcome, method, source, path }
@@ -295,8 +293,8 @@ impl Thrown {
             Source::Function => "/quotes/{symbol}",
             Source::OfRequest => "/of/the/request",
             Source::OfResponse => "/of/the/response",
-            Source::Path if self.outcome.is_unmatched() => "unmatched",
-            Source::Path => "/assets/{id}",
+            // No path becomes an endpoint.
+            Source::Path => "unmatched",
         }
     }
 
@@ -332,13 +330,6 @@ impl Thrown {
             Also::HandlerError => add(error("handler_error"), 1),
             Also::BodyError => add(error("response_body_error"), 1),
         }
-    }
-}
-
-impl Outcome {
-    /// Whether its path stays unmatched.
-    fn is_unmatched(&self) -> bool {
-        (400..499).contains(&self.status) || self.caller == Caller::LeavesEarly
     }
 }
 
@@ -411,7 +402,7 @@ async fn call(service: MetricsService<Answers>, request: Request<Scripted>, outc
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_requests_of_every_outcome_are_recorded_exactly() {
     const REQUESTS: usize = 10_000;
-    let test = Test::new();
+    let test = Test::without_paths();
     let service = service(&test, Answers { clock: test.clock.clone() });
     let mut random = Random(2_026);
     let mut expected = BTreeMap::new();
@@ -447,7 +438,7 @@ enum Moving {
 #[test]
 fn at_any_time_the_started_are_the_finished_and_those_in_flight() {
     const REQUESTS: usize = 500;
-    let test = Test::new();
+    let test = Test::without_paths();
     let mut service = service(&test, Answers { clock: test.clock.clone() });
     let mut random = Random(7);
     let mut expected = BTreeMap::new();
@@ -571,7 +562,7 @@ async fn exchange(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_requests_of_every_outcome_over_sockets_are_recorded_exactly() {
     const REQUESTS: usize = 1_000;
-    let test = Test::new();
+    let test = Test::without_paths();
     let called = watch::Sender::default();
     let answers = Answers { clock: test.clock.clone() };
     let answers = ByHeader { answers, called: called.clone() };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use backend_metrics::{
-    Clock, Format, Metrics,
+    Builder, Clock, Format, Metrics,
     middleware::{ClientLayer, ClientService, Endpoint, MetricsLayer, MetricsService},
 };
 use tower::Layer;
@@ -26,8 +26,17 @@ impl Test {
 
     /// With room for so many values of each open label.
     pub(crate) fn with_cap(cap: usize) -> Self {
+        Self::of(Metrics::builder().label_cap(cap))
+    }
+
+    /// Where no path becomes an endpoint, whichever request is the first.
+    pub(crate) fn without_paths() -> Self {
+        Self::of(Metrics::builder().path_cap(0))
+    }
+
+    fn of(builder: Builder) -> Self {
         let clock = Clock::manual();
-        let builder = Metrics::builder().without("process").label_cap(cap);
+        let builder = builder.without("process");
         Self { metrics: builder.clock(clock.clone()).build().unwrap(), clock }
     }
 

@@ -149,9 +149,9 @@ async fn a_handler_or_a_body_that_fails_says_so() {
     test.assert_moved(&format!(
         r#"{}
         application_errors_total{{error_type="response_body_error",severity="error"}} 1
-        http_requests_total{{method="GET",endpoint="/fails-before",status="500"}} 1
-        http_request_duration_seconds_count{{method="GET",endpoint="/fails-before"}} 1
-        http_request_size_bytes_count{{method="GET",endpoint="/fails-before"}} 1
+        http_requests_total{{method="GET",endpoint="unmatched",status="500"}} 1
+        http_request_duration_seconds_count{{method="GET",endpoint="unmatched"}} 1
+        http_request_size_bytes_count{{method="GET",endpoint="unmatched"}} 1
         application_errors_total{{error_type="handler_error",severity="error"}} 1
         "#,
         records("/fails", 200, 1, 10),

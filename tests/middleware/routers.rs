@@ -99,8 +99,8 @@ async fn the_endpoint_is_the_template_of_the_route() {
         ("POST", "/admin/jobs/7", "/admin/jobs/{job}", 202, 0),
         ("PUT", "/teapot", "/teapot", 418, 0),
         // The route is there, the method is not.
-        ("POST", "/orders/17", "/orders/{id}", 405, 0),
-        ("GET", "/admin/jobs/7", "/admin/jobs/{job}", 405, 0),
+        ("POST", "/orders/17", "unmatched", 405, 0),
+        ("GET", "/admin/jobs/7", "unmatched", 405, 0),
         ("HEAD", "/api/v1/users/anna", "/api/v1/users/{user}", 200, 0),
     ] {
         let test = Test::new();
@@ -233,7 +233,7 @@ async fn around_a_router_the_response_can_name_the_endpoint() {
         .route("/named/{id}", get(async || (Extension(Endpoint::from_static("/named/{id}")), "a")))
         .route("/plain/{id}", get(async || "a"));
     let service = test.layer().layer(named);
-    for path in ["/named/x", "/plain/17", "/nothing"] {
+    for path in ["/plain/17", "/named/x", "/nothing"] {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = service.clone().oneshot(request).await.unwrap();
         response.into_body().collect().await.unwrap();
@@ -281,7 +281,7 @@ async fn a_router_in_a_server_is_recorded_over_a_socket() {
         record("GET", "/stream", 200, 15),
         record("GET", "/events", 200, 18),
         record("GET", "unmatched", 404, 0),
-        record("POST", "/stream", 405, 0),
+        record("POST", "unmatched", 405, 0),
     ];
     test.assert_moved(&records.concat());
 }

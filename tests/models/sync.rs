@@ -16,8 +16,10 @@ pub(crate) const DIRECTORY: usize = 2;
 pub(crate) const FAR: usize = 1;
 pub(crate) const FIRST_SLOTS: usize = 4;
 pub(crate) const TABLES: usize = 2;
-pub(crate) const FIRST_CHILDREN: usize = 1;
-pub(crate) const MORE_CHILDREN: usize = 1;
+pub(crate) const NEAR_PAGES: usize = 1;
+pub(crate) const NEAR_SLOTS: usize = 2;
+pub(crate) const FAR_PAGES: usize = 1;
+pub(crate) const FAR_SLOTS: usize = 2;
 pub(crate) const WAYS: usize = 1;
 pub(crate) const TEXT_WORDS: usize = 1;
 

@@ -101,6 +101,7 @@ arguments! {
     Vec<Duration> = collection::vec(Duration::random(), 0..4),
     StatusCode = prop_oneof![
         3 => select(&[StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY][..]),
+        1 => select(&[StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED][..]),
         1 => (100..1_000_u16).prop_map(|code| StatusCode::from_u16(code).expect("it is in range")),
     ],
     PoolStats = (u32::random(), u32::random(), u32::random())
@@ -273,7 +274,7 @@ impl Argument for IdleRuntime {
 }
 
 /// The label of a method.
-pub(crate) fn method(method: &Method) -> &str {
+pub(crate) fn method(method: &Method) -> &'static str {
     let standard = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    if standard.contains(&method.as_str()) { method.as_str() } else { "OTHER" }
+    standard.into_iter().find(|standard| *standard == method.as_str()).unwrap_or("OTHER")
 }

@@ -1,6 +1,6 @@
 //! What the model keeps of a request to the service.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use http::{Method, StatusCode};
 
@@ -8,7 +8,7 @@ use crate::{arguments::method as label, model::Model};
 
 /// A request, by the documentation of `HttpRequestGuard` and of the families.
 pub(crate) struct Exchange {
-    method: String,
+    method: &'static str,
     pub(crate) endpoint: String,
     /// What the active gauge was raised under.
     raised: String,
@@ -21,11 +21,27 @@ pub(crate) struct Exchange {
     pub(crate) upgraded: bool,
 }
 
+impl Model {
+    /// The endpoint that a request counts under: none of its own for a method that it refuses.
+    pub(crate) fn answered(
+        &mut self,
+        endpoint: String,
+        method: &str,
+        status: StatusCode,
+    ) -> String {
+        if ![405, 501].contains(&status.as_u16()) || self.has_method(("http", &endpoint), method) {
+            return endpoint;
+        }
+        self.show("http", &[("endpoint", "unmatched".into())]);
+        "unmatched".into()
+    }
+}
+
 impl Exchange {
     pub(crate) fn begin(m: &mut Model, method: &Method, endpoint: String) -> Self {
         m.step("http_active_requests", &[&endpoint], 1);
         Self {
-            method: label(method).to_owned(),
+            method: label(method),
             raised: endpoint.clone(),
             endpoint,
             head: None,
@@ -37,7 +53,8 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn head(&mut self, status: StatusCode, after: Duration) {
+    pub(crate) fn head(&mut self, m: &mut Model, status: StatusCode, after: Duration) {
+        self.endpoint = m.answered(mem::take(&mut self.endpoint), self.method, status);
         self.head = Some((status, after));
     }
 
@@ -53,7 +70,9 @@ impl Exchange {
     }
 
     pub(crate) fn record(&self, m: &mut Model, took: Duration, cancelled: bool) {
-        let route = [&*self.method, &*self.endpoint];
+        let to = ("http", &*self.endpoint);
+        let method = m.method(to, self.method);
+        let route = [&*method, &*self.endpoint];
         let status = match self.head {
             _ if cancelled => "499",
             Some((ref status, _)) => status.as_str(),
@@ -61,7 +80,8 @@ impl Exchange {
             // It was said to have ended, and what it was answered with is unknown.
             None => "499",
         };
-        m.count("http_requests_total", &[route[0], route[1], status], 1);
+        let status = m.status(to, &method, status);
+        m.count("http_requests_total", &[route[0], route[1], &status], 1);
         m.count("http_requests_cancelled_total", &route, cancelled.into());
         let at_head = self.head.filter(|_| self.streams || self.upgraded);
         let took = at_head.map_or(took, |(_, after)| after);

@@ -250,7 +250,7 @@ impl Sent {
         exchange.received = self.size.map(|size| size as u64);
         exchange.sent = course.sent as u64;
         if let Some(to_head) = course.to_head {
-            exchange.head(self.status, to_head);
+            exchange.head(m, self.status, to_head);
             exchange.upgraded = self.is_upgrade();
             exchange.streams = self.is_stream();
         }

@@ -70,6 +70,8 @@ enum Number {
 #[derive(Debug, Default)]
 struct Domain {
     taken: BTreeSet<Vec<String>>,
+    /// These, and those that count against no cap.
+    seen: BTreeSet<Vec<String>>,
 }
 
 impl Model {
@@ -90,7 +92,8 @@ impl Model {
         let mut seen = BTreeSet::new();
         for family in FAMILIES.iter().filter(|family| !family.open().is_empty()) {
             // The two families by family share no values.
-            let is_first = seen.insert((family.subsystem, family.open()));
+            let mut is_new = |names| seen.insert((family.subsystem, names));
+            let is_first = is_new(family.open()) | is_new(family.free());
             if this.is_on(family.subsystem) && (is_first || family.subsystem == "self") {
                 this.count("metrics_label_overflows_total", &[family.name], 0);
             }
@@ -156,6 +159,70 @@ impl Model {
         let free: Vec<_> = names.into_iter().zip(values.iter().cloned()).collect();
         self.show(subsystem, &free);
         values
+    }
+
+    /// The method of a request to this endpoint or upstream, as it is exposed: `OTHER` where there is no place.
+    pub(crate) fn method(&mut self, to: (&'static str, &str), method: &'static str) -> String {
+        let (subsystem, endpoint) = to;
+        let first = format!("{subsystem}_request_duration_seconds");
+        let values = [endpoint, method].map(str::to_owned).to_vec();
+        self.below(to, "method", values, (3, "OTHER"), &first)
+    }
+
+    /// The status of such a request, as it is exposed: `other` where there is no place.
+    pub(crate) fn status(
+        &mut self,
+        to: (&'static str, &str),
+        method: &str,
+        status: &str,
+    ) -> String {
+        let (subsystem, endpoint) = to;
+        let first = format!("{subsystem}_requests_total");
+        let values = [endpoint, method, status].map(str::to_owned).to_vec();
+        self.below(to, "status", values, (10, "other"), &first)
+    }
+
+    /// Whether an endpoint has a method already.
+    pub(crate) fn has_method(&self, to: (&'static str, &str), method: &str) -> bool {
+        let domain = self.domains.get(&(to.0, vec!["method"]));
+        let values = [to.1, method].map(str::to_owned).to_vec();
+        domain.is_some_and(|domain| domain.seen.contains(&values))
+    }
+
+    /// The last of `values`, or `other` where the cap, a multiple of that of open labels, leaves no place. Below
+    /// `unmatched` and `other` it does not count, nor for `other` itself.
+    fn below(
+        &mut self,
+        (subsystem, endpoint): (&'static str, &str),
+        name: &'static str,
+        values: Vec<String>,
+        (times, other): (usize, &str),
+        first: &str,
+    ) -> String {
+        let value = values[values.len() - 1].clone();
+        if !self.is_on(subsystem) {
+            return value;
+        }
+        let cap = self.setup.cap * times;
+        let is_counted = !["unmatched", "other"].contains(&endpoint) && value != other;
+        let domain = self.domains.entry((subsystem, vec![name])).or_default();
+        if domain.seen.contains(&values) {
+            return value;
+        }
+        if is_counted {
+            if domain.taken.len() == cap {
+                self.count("metrics_label_overflows_total", &[first], 1);
+                let mut rest = values;
+                rest.pop();
+                rest.push(other.to_owned());
+                let domain = self.domains.entry((subsystem, vec![name])).or_default();
+                domain.seen.insert(rest);
+                return other.to_owned();
+            }
+            domain.taken.insert(values.clone());
+        }
+        domain.seen.insert(values);
+        value
     }
 
     /// Takes a value of an open label, and all of its series, out.

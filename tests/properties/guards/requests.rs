@@ -29,13 +29,17 @@ guards! { for m, t, took:
             request.set_endpoint(endpoints.get(endpoint));
         } => { t.exchange.endpoint = m.open("http", "endpoint", endpoint); }
         note received(bytes: u64) => { t.exchange.received = (bytes != u64::MAX).then_some(bytes); }
-        note head(status: StatusCode) => { t.exchange.head(status, m.since(t.began)); }
+        note head(status: StatusCode) => {
+            let after = m.since(t.began);
+            t.exchange.head(m, status, after);
+        }
         note sent(bytes: u64) => { t.exchange.sent = t.exchange.sent.saturating_add(bytes); }
         note streaming(status: StatusCode) via |request| {
             request.head(status);
             request.streaming();
         } => {
-            t.exchange.head(status, m.since(t.began));
+            let after = m.since(t.began);
+            t.exchange.head(m, status, after);
             t.exchange.streams = true;
         }
     }
@@ -46,7 +50,7 @@ guards! { for m, t, took:
             request.upgraded();
             None
         } => {
-            t.exchange.head(status, took);
+            t.exchange.head(m, status, took);
             t.exchange.upgraded = true;
             false
         },

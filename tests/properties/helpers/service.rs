@@ -21,7 +21,10 @@ use super::helpers;
 helpers! { for m:
     fn track_http_request(method: Method, endpoint: &'static str, status: StatusCode, took: Duration, sizes: (u64, u64)) {
         let (method, endpoint) = (label(&method), m.open("http", "endpoint", endpoint));
-        m.count("http_requests_total", &[method, &endpoint, status.as_str()], 1);
+        let endpoint = m.answered(endpoint, method, status);
+        let method = &*m.method(("http", &endpoint), method);
+        let status = m.status(("http", &endpoint), method, status.as_str());
+        m.count("http_requests_total", &[method, &endpoint, &status], 1);
         m.observe("http_request_duration_seconds", &[method, &endpoint], took);
         m.observe("http_request_size_bytes", &[method, &endpoint], sizes.0);
         m.observe("http_response_size_bytes", &[method, &endpoint], sizes.1);
@@ -243,8 +246,10 @@ impl crate::model::Model {
         status: Option<StatusCode>,
         took: Duration,
     ) {
-        let method = label(method);
+        let to = ("http_client", upstream);
+        let method = &*self.method(to, label(method));
         let status = status.as_ref().map_or("error", StatusCode::as_str);
+        let status = &*self.status(to, method, status);
         self.count("http_client_requests_total", &[upstream, method, status], 1);
         self.observe("http_client_request_duration_seconds", &[upstream, method], took);
     }
