@@ -82,10 +82,10 @@ impl Answer {
 
     /// The place of each answer among those of a method.
     #[expect(clippy::cast_possible_truncation, reason = "they are some hundreds")]
-    const POSITIONS: [u16; 1_000] = {
-        let mut positions = [0; 1_000];
+    const POSITIONS: [u16; 1_024] = {
+        let mut positions = [0; 1_024];
         let mut number = 100;
-        while number < positions.len() {
+        while number < 100 + Self::STATUSES {
             positions[number] = (Self::FREQUENT.len() + number - 100) as u16;
             number += 1;
         }
@@ -100,8 +100,8 @@ impl Answer {
     /// The place among the answers of a method.
     #[inline]
     pub(crate) const fn position(self) -> u16 {
-        const POSITIONS: &[u16; 1_000] = &Answer::POSITIONS;
-        // A status has three digits.
+        const POSITIONS: &[u16; 1_024] = &Answer::POSITIONS;
+        // A status has three digits, so this changes none; it spares the check of the bound.
         POSITIONS[self.0 as usize % POSITIONS.len()]
     }
 
