@@ -79,11 +79,12 @@ mod endpoint;
 mod exchange;
 mod future;
 mod layer;
+mod path;
 mod server;
 mod service;
 
 #[cfg(fuzzing)]
-pub(crate) use self::endpoint::NormalisedPath;
+pub(crate) use self::path::NormalisedPath;
 pub use self::{
     body::ResponseBody,
     client::{ClientExchange, ClientLayer, ClientService},
