@@ -25,12 +25,34 @@
 //! 1. the function given to [`MetricsLayer::endpoint`];
 //! 2. axum's `MatchedPath` (feature `axum`);
 //! 3. an [`Endpoint`] in the extensions of the request, then of the response;
-//! 4. the path, normalised: decimal numbers become `{id}`, UUIDs `{uuid}`, segments of more than eight
-//!    characters that mix letters and digits `{id}`.
+//! 4. the path, normalised: a segment that is a UUID becomes `{uuid}`, one that is another id `{id}`.
 //!
-//! A normalised path is looked up when the request starts, and made known only when it was answered other
-//! than by a client error (4xx). Until then the request counts as `unmatched`. So a scanner makes no series.
-//! A target without a path, that of a CONNECT, is `unmatched`.
+//! Ids are told from words by their shape. Percent-encoding is undone first, and for numbers, dates and UUIDs
+//! a file extension is left aside. An id is
+//!
+//! - a number, a date or a time: at least one digit, otherwise only punctuation and the `T` and `Z` of a time
+//!   (`17`, `-17`, `1.5`, `2026-11-22`, `17.json`);
+//! - an e-mail address;
+//! - a segment in which letters and digits in a row are hexadecimal from 16 digits on (`sha256:9f86d081884c7d65`),
+//!   a ULID, contain a number of 8 digits or more (`order-12345678`), or are at least 12, the letters of one
+//!   case, with three or more separate numbers (`3f4e8a1b2c5d`);
+//! - a segment in which at least 16 characters in a row are base64url, base62 or base58
+//!   (`cus_9s6XKzkNRiz8i3`): a digit with a small letter behind it, a capital behind a digit or a small letter,
+//!   and among what `-` and `_` separate one part with three numbers, or two parts with two.
+//!
+//! All others stay, words with a digit (`orders.v1.OrderService`, `oauth2callback`) and names (`jane`) among
+//! them. Of a path the first 512 bytes are read, and an endpoint has at most 128.
+//!
+//! A raw path is a guess, and strangers can guess: it becomes an endpoint only by a 2xx to a request that is neither
+//! OPTIONS nor gRPC, in a service that has named no endpoint yet by one of the first three ways, and up to
+//! [`Builder::path_cap`](crate::Builder::path_cap) (default 100). All other requests count as `unmatched`: what a
+//! fallback, a redirect, a CORS layer or an overloaded service answers for any path makes no series. So does a target
+//! without a path, that of a CONNECT. An endpoint that the service names is never refused for a path.
+//!
+//! A method makes series of an endpoint only when it is taken: 405 and 501 count under `unmatched` with their method,
+//! unless the endpoint has that method already. A 404 of a named endpoint is its own, as handlers answer 404 too.
+//! Methods and statuses have caps ([`Builder::cap_of`](crate::Builder::cap_of)), so that the series of a service are
+//! bounded whatever its clients send: [`Metrics::max_lines`](crate::Metrics::max_lines).
 //!
 //! # Bodies
 //!
@@ -79,11 +101,12 @@ mod endpoint;
 mod exchange;
 mod future;
 mod layer;
+mod path;
 mod server;
 mod service;
 
 #[cfg(fuzzing)]
-pub(crate) use self::endpoint::NormalisedPath;
+pub(crate) use self::path::NormalisedPath;
 pub use self::{
     body::ResponseBody,
     client::{ClientExchange, ClientLayer, ClientService},

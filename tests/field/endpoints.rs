@@ -461,6 +461,9 @@ fn the_bound_of_lines_holds_under_the_worst_clients() {
     let metrics = http_only().build().unwrap();
     let bound = metrics.max_lines();
     assert!(bound <= 300_000, "{bound}");
+    let thousands = format!("{},{:03} lines at most", bound / 1_000, bound % 1_000);
+    let security = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/SECURITY.md"));
+    assert!(security.unwrap().contains(&thousands), "SECURITY.md says otherwise: {thousands}");
     flood(metrics, 300);
     let text = metrics.encode(Format::OpenMetrics);
     // All room is taken, so the bound is no more than it has to be.
