@@ -148,6 +148,25 @@ pub(crate) enum Moment {
     Counter(u64),
 }
 
+impl Moment {
+    /// A moment that is later than this one by the time from `begin` to `end`.
+    pub(crate) fn later(self, begin: Self, end: Self) -> Self {
+        match (self, begin, end) {
+            (Self::Instant(this), Self::Instant(begin), Self::Instant(end)) => {
+                let by = end.saturating_duration_since(begin);
+                Self::Instant(this.checked_add(by).unwrap_or(this))
+            }
+            #[cfg(feature = "quanta")]
+            (Self::Counter(this), Self::Counter(begin), Self::Counter(end)) => {
+                Self::Counter(this.saturating_add(end.saturating_sub(begin)))
+            }
+            // Of different clocks.
+            #[cfg(feature = "quanta")]
+            _ => self,
+        }
+    }
+}
+
 // Out of line: what reads the clock is inlined, and this is for tests.
 #[cold]
 #[inline(never)]

@@ -79,6 +79,7 @@ mod endpoint;
 mod exchange;
 mod future;
 mod layer;
+mod readiness;
 mod server;
 mod service;
 

@@ -6,8 +6,10 @@ use super::{
     End, Exchange, MetricsLayer,
     endpoint::{self, Endpoint, Found, RequestHead},
     exchange::{Follows, Running},
+    readiness::{Waited, Waits},
 };
 use crate::{
+    Metrics, Stopwatch,
     labels::{ErrorSeverity, HttpMethod},
     subsystems::http::HttpRequestGuard,
 };
@@ -27,6 +29,7 @@ impl ServerExchange {
         layer: &MetricsLayer,
         head: RequestHead<'_>,
         size: Option<u64>,
+        waited: Waited,
     ) -> Running<Self> {
         if layer.excludes(head.uri.path()) {
             return Running(None);
@@ -37,7 +40,8 @@ impl ServerExchange {
             Found::Path(endpoint) => (endpoint, Some(Box::default())),
             Found::Unknown(path) => (metrics.http.unmatched(), Some(path)),
         };
-        let guard = HttpRequestGuard::new(metrics, head.method, endpoint, size);
+        let guard =
+            HttpRequestGuard::new(waited.resume(metrics), head.method.into(), endpoint, size);
         Running(Some(Self { guard, path }))
     }
 
@@ -54,15 +58,37 @@ impl ServerExchange {
 }
 
 /// Dropped only where code of the service panics before the exchange is started.
-pub(super) struct Starting<'a>(pub(super) &'a MetricsLayer, pub(super) RequestHead<'a>);
+pub(super) struct Starting<'a>(
+    pub(super) &'a MetricsLayer,
+    pub(super) RequestHead<'a>,
+    pub(super) Waited,
+);
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        let Self(layer, RequestHead { method, uri, .. }) = *self;
+        let Self(layer, RequestHead { method, uri, .. }, waited) = *self;
         if !layer.excludes(uri.path()) {
             let unmatched = layer.metrics.http.unmatched();
-            HttpRequestGuard::new(layer.metrics, method, unmatched, None).panicked();
+            let watch = waited.resume(layer.metrics);
+            HttpRequestGuard::new(watch, method.into(), unmatched, None).panicked();
         }
+    }
+}
+
+impl Waits for ServerExchange {
+    type Layer = MetricsLayer;
+
+    fn metrics(layer: &MetricsLayer) -> Metrics {
+        layer.metrics
+    }
+
+    fn wait(layer: &MetricsLayer, watch: Stopwatch) -> Self {
+        let unmatched = layer.metrics.http.unmatched();
+        Self { guard: HttpRequestGuard::new(watch, HttpMethod::Other, unmatched, None), path: None }
+    }
+
+    fn take_back(self) -> Stopwatch {
+        self.guard.take_back()
     }
 }
 

@@ -28,7 +28,7 @@
 //! ));
 //! ```
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use http::{Method, StatusCode};
 
@@ -188,7 +188,7 @@ helpers! {
     /// `endpoint` is the route template, not the path.
     pub fn start_http_request(self, method: &Method, endpoint: &str) -> HttpRequestGuard {
         let endpoint = self.http.endpoints.get(endpoint);
-        let mut guard = HttpRequestGuard::new(self, method, endpoint, None);
+        let mut guard = HttpRequestGuard::new(self.stopwatch(), method.into(), endpoint, None);
         guard.minds_panics = true;
         guard
     }
@@ -233,15 +233,15 @@ const UNKNOWN: u64 = u64::MAX;
 impl HttpRequestGuard {
     #[inline]
     pub(crate) fn new(
-        metrics: Metrics,
-        method: &Method,
+        watch: Stopwatch,
+        method: HttpMethod,
         endpoint: Open<HttpEndpoint>,
         received: Option<u64>,
     ) -> Self {
-        metrics.http.active_requests.get(endpoint).inc();
+        watch.metrics().http.active_requests.get(endpoint).inc();
         Self {
-            watch: metrics.stopwatch(),
-            method: method.into(),
+            watch,
+            method,
             status: client_closed_request(),
             endpoint,
             raised: endpoint,
@@ -358,6 +358,14 @@ impl HttpRequestGuard {
     pub(crate) fn panic(&mut self) {
         self.metrics().http.panics.get(self.endpoint).inc();
         self.fail();
+    }
+
+    /// Takes the request back: it is not active, and not recorded.
+    pub(crate) fn take_back(self) -> Stopwatch {
+        let watch = self.watch;
+        watch.metrics().http.active_requests.get(self.raised).dec();
+        mem::forget(self);
+        watch
     }
 }
 
@@ -480,7 +488,9 @@ mod tests {
     fn a_request_can_change_its_endpoint_after_it_was_raised() {
         let test = Fixture::new();
         let unmatched = test.metrics.http.unmatched();
-        let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched, None);
+        let watch = test.metrics.stopwatch();
+        let mut request =
+            super::HttpRequestGuard::new(watch, (&Method::GET).into(), unmatched, None);
         test.assert_series(&[(r#"http_active_requests{endpoint="unmatched"}"#, 1.0)]);
         request.set_endpoint(test.metrics.http.endpoints.get("/late"));
         request.head(StatusCode::OK);
