@@ -239,6 +239,7 @@ pub(crate) struct PausedStopwatch {
 }
 
 impl PausedStopwatch {
+    #[cold]
     pub(crate) fn resume(self) -> Stopwatch {
         let Self { watch: Stopwatch { metrics, started }, paused } = self;
         Stopwatch { metrics, started: started.later(paused, metrics.instance().clock.begin()) }

@@ -74,7 +74,7 @@ impl<S> Layer<S> for ClientLayer {
     type Service = ClientService<S>;
 
     fn layer(&self, inner: S) -> ClientService<S> {
-        ClientService { inner, layer: *self, readiness: Readiness::Idle }
+        ClientService { inner, layer: *self, readiness: Readiness::new() }
     }
 }
 
@@ -102,9 +102,8 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let waited = self.readiness.take();
+        let watch = self.readiness.start(&self.layer);
         let upstream = self.layer.upstream(request.uri().host());
-        let watch = waited.resume(self.layer.metrics);
         let guard = UpstreamRequestGuard::new(watch, upstream, request.method().into());
         let mut exchange = Running(Some(ClientExchange { guard }));
         let future = exchange.run(|| self.inner.call(request));

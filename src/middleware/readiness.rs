@@ -5,14 +5,14 @@ use std::{mem, task::Poll};
 use super::{End, Exchange};
 use crate::{Metrics, Stopwatch, instance::PausedStopwatch};
 
-/// What is known of the next request of a service before it is called.
+/// What is known of the next request of a service before the call; nothing while the service is always ready.
 ///
-/// It belongs to one clone of the service: another one waits by itself.
-#[derive(Debug, Default)]
-pub(super) enum Readiness<X> {
-    /// No request is known.
-    #[default]
-    Idle,
+/// It belongs to one clone of the service. Behind a pointer, so that a clone that never waits carries little.
+#[derive(Debug)]
+pub(super) struct Readiness<X>(Option<Box<State<X>>>);
+
+#[derive(Debug)]
+enum State<X> {
     /// The service is not ready, and a request waits for it.
     Pending(X),
     /// The service is ready, and the request that waited has yet to come.
@@ -21,17 +21,23 @@ pub(super) enum Readiness<X> {
     Failed,
 }
 
-/// An exchange that can begin before there is a request.
+/// An exchange that can begin before its request is known.
 pub(super) trait Waits: Exchange {
     type Layer;
 
     fn metrics(layer: &Self::Layer) -> Metrics;
 
-    /// A request that waits, of which nothing is known yet.
+    /// Begins an exchange, of which nothing is known but its time.
     fn wait(layer: &Self::Layer, watch: Stopwatch) -> Self;
 
-    /// Takes it back without a record.
+    /// Takes the exchange back: it is not active any more, and not recorded.
     fn take_back(self) -> Stopwatch;
+}
+
+impl<X> Readiness<X> {
+    pub(super) const fn new() -> Self {
+        Self(None)
+    }
 }
 
 impl<X: Waits> Readiness<X> {
@@ -46,7 +52,7 @@ impl<X: Waits> Readiness<X> {
         let polled = poll_ready();
         mem::forget(unwinding);
         match polled {
-            Poll::Ready(Ok(())) if matches!(self, Self::Idle) => {}
+            Poll::Ready(Ok(())) if self.0.is_none() => {}
             Poll::Ready(Ok(())) => self.ready(),
             Poll::Ready(Err(_)) => self.end(layer, End::ServiceError),
             Poll::Pending => self.wait(layer),
@@ -54,53 +60,61 @@ impl<X: Waits> Readiness<X> {
         polled
     }
 
-    /// The time that the request waited, for the call that follows.
+    /// A stopwatch for the request that comes now: if it waited, it goes on from there.
     #[inline]
-    pub(super) fn take(&mut self) -> Waited {
-        if matches!(self, Self::Idle) {
-            return Waited(None);
+    pub(super) fn start(&mut self, layer: &X::Layer) -> Stopwatch {
+        if self.0.is_some()
+            && let Some(watch) = self.waited()
+        {
+            return watch.resume();
         }
-        self.ready();
-        match mem::take(self) {
-            Self::Ready(watch) => Waited(Some(watch)),
-            _ => Waited(None),
+        X::metrics(layer).stopwatch()
+    }
+
+    #[cold]
+    fn waited(&mut self) -> Option<PausedStopwatch> {
+        match *self.0.take()? {
+            State::Pending(exchange) => Some(exchange.take_back().pause()),
+            State::Ready(watch) => Some(watch),
+            State::Failed => None,
         }
     }
 
     #[cold]
     fn ready(&mut self) {
-        *self = match mem::take(self) {
-            Self::Pending(exchange) => Self::Ready(exchange.take_back().pause()),
-            other => other,
-        };
+        self.0 = self.waited().map(|watch| Box::new(State::Ready(watch)));
     }
 
     #[cold]
     fn wait(&mut self, layer: &X::Layer) {
-        *self = Self::Pending(mem::take(self).exchange(layer));
-    }
-
-    /// Records that the service failed or panicked, once until it is called or pending again.
-    #[cold]
-    fn end(&mut self, layer: &X::Layer, end: End) {
-        if !matches!(self, Self::Failed) {
-            mem::replace(self, Self::Failed).exchange(layer).end(end);
+        if !matches!(self.0.as_deref(), Some(State::Pending(_))) {
+            self.0 = Some(Box::new(State::Pending(self.exchange(layer))));
         }
     }
 
-    fn exchange(self, layer: &X::Layer) -> X {
-        match self {
-            Self::Pending(exchange) => exchange,
-            Self::Ready(watch) => X::wait(layer, watch.resume()),
-            Self::Idle | Self::Failed => X::wait(layer, X::metrics(layer).stopwatch()),
+    /// Records that the service failed or panicked: once, until it is ready or pending again.
+    #[cold]
+    fn end(&mut self, layer: &X::Layer, end: End) {
+        if !matches!(self.0.as_deref(), Some(State::Failed)) {
+            self.exchange(layer).end(end);
+            self.0 = Some(Box::new(State::Failed));
+        }
+    }
+
+    fn exchange(&mut self, layer: &X::Layer) -> X {
+        match self.0.take().map(|state| *state) {
+            Some(State::Pending(exchange)) => exchange,
+            Some(State::Ready(watch)) => X::wait(layer, watch.resume()),
+            Some(State::Failed) | None => X::wait(layer, X::metrics(layer).stopwatch()),
         }
     }
 }
 
 impl<X> Clone for Readiness<X> {
     /// A clone has not waited.
+    #[inline]
     fn clone(&self) -> Self {
-        Self::Idle
+        Self::new()
     }
 }
 
@@ -110,17 +124,5 @@ struct Unwinding<'a, X: Waits>(&'a mut Readiness<X>, &'a X::Layer);
 impl<X: Waits> Drop for Unwinding<'_, X> {
     fn drop(&mut self) {
         self.0.end(self.1, End::Panic);
-    }
-}
-
-/// How long a request waited before the call, if it did.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waited(Option<PausedStopwatch>);
-
-impl Waited {
-    /// A stopwatch that shows the time waited, and goes on.
-    #[inline]
-    pub(super) fn resume(self, metrics: Metrics) -> Stopwatch {
-        self.0.map_or_else(|| metrics.stopwatch(), PausedStopwatch::resume)
     }
 }

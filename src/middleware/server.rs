@@ -6,7 +6,7 @@ use super::{
     End, Exchange, MetricsLayer,
     endpoint::{self, Endpoint, Found, RequestHead},
     exchange::{Follows, Running},
-    readiness::{Waited, Waits},
+    readiness::Waits,
 };
 use crate::{
     Metrics, Stopwatch,
@@ -29,19 +29,18 @@ impl ServerExchange {
         layer: &MetricsLayer,
         head: RequestHead<'_>,
         size: Option<u64>,
-        waited: Waited,
+        watch: Stopwatch,
     ) -> Running<Self> {
         if layer.excludes(head.uri.path()) {
             return Running(None);
         }
-        let metrics = layer.metrics;
+        let metrics = watch.metrics();
         let (endpoint, path) = match endpoint::find(metrics, head, layer.extractor) {
             Found::Route(endpoint) => (endpoint, None),
             Found::Path(endpoint) => (endpoint, Some(Box::default())),
             Found::Unknown(path) => (metrics.http.unmatched(), Some(path)),
         };
-        let guard =
-            HttpRequestGuard::new(waited.resume(metrics), head.method.into(), endpoint, size);
+        let guard = HttpRequestGuard::new(watch, head.method.into(), endpoint, size);
         Running(Some(Self { guard, path }))
     }
 
@@ -61,15 +60,14 @@ impl ServerExchange {
 pub(super) struct Starting<'a>(
     pub(super) &'a MetricsLayer,
     pub(super) RequestHead<'a>,
-    pub(super) Waited,
+    pub(super) Stopwatch,
 );
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        let Self(layer, RequestHead { method, uri, .. }, waited) = *self;
+        let Self(layer, RequestHead { method, uri, .. }, watch) = *self;
         if !layer.excludes(uri.path()) {
             let unmatched = layer.metrics.http.unmatched();
-            let watch = waited.resume(layer.metrics);
             HttpRequestGuard::new(watch, method.into(), unmatched, None).panicked();
         }
     }

@@ -26,7 +26,7 @@ pub struct MetricsService<S> {
 
 impl<S> MetricsService<S> {
     pub(super) fn new(inner: S, layer: MetricsLayer) -> Self {
-        Self { inner, layer, readiness: Readiness::Idle }
+        Self { inner, layer, readiness: Readiness::new() }
     }
 }
 
@@ -45,11 +45,11 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let waited = self.readiness.take();
+        let watch = self.readiness.start(&self.layer);
         let head = RequestHead::of(&request);
-        let starting = Starting(&self.layer, head, waited);
+        let starting = Starting(&self.layer, head, watch);
         let size = request.body().size_hint().exact();
-        let mut exchange = ServerExchange::start(&self.layer, head, size, waited);
+        let mut exchange = ServerExchange::start(&self.layer, head, size, watch);
         mem::forget(starting);
         let future = exchange.run(|| self.inner.call(request));
         ResponseFuture::new(future, exchange)

@@ -3,6 +3,8 @@
 #[path = "../middleware/scripted.rs"]
 #[allow(dead_code, reason = "shared with the tests of the layers")]
 mod scripted;
+#[path = "../common/unready.rs"]
+mod unready;
 
 mod limits;
 mod script;

@@ -7,10 +7,13 @@ use tower::{Layer, Service};
 use super::{
     Test,
     scripted::{
-        Asked::{self, *},
         Failure, Plan, Scripted,
         Step::{Hangs, Takes},
-        Unready, answer, ask, panics, poll, read, request,
+        answer, panics, poll, read, request,
+    },
+    unready::{
+        Asked::{self, *},
+        Unready, ask,
     },
 };
 
