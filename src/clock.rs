@@ -178,7 +178,17 @@ fn stopped_at(manual: &Mutex<Manual>) -> Instant {
 mod tests {
     use std::time::Instant;
 
-    use super::Clock;
+    use super::{Clock, Moment};
+
+    #[test]
+    fn a_moment_is_moved_by_the_time_between_two_others() {
+        let moved = |end| Moment::Counter(5).later(Moment::Counter(10), Moment::Counter(end));
+        assert!(matches!(moved(17), Moment::Counter(12)));
+        // The counters of two processors can differ.
+        assert!(matches!(moved(9), Moment::Counter(5)));
+        let of_two = Moment::Counter(5).later(Moment::Counter(10), Moment::Instant(Instant::now()));
+        assert!(matches!(of_two, Moment::Counter(5)));
+    }
 
     #[test]
     fn the_counter_counts_in_nanoseconds() {

@@ -80,7 +80,8 @@ impl<S> Layer<S> for ClientLayer {
 
 /// A client whose requests are recorded; made by [`ClientLayer`].
 ///
-/// A request begins when this clone of the client is first found not to be ready; a further clone has not waited.
+/// A request starts when this clone is first not ready; see [readiness](crate::middleware#readiness). A clone of it has
+/// not waited.
 #[derive(Clone, Debug)]
 pub struct ClientService<S> {
     inner: S,

@@ -82,7 +82,12 @@ impl<X: Waits> Readiness<X> {
 
     #[cold]
     fn ready(&mut self) {
-        self.0 = self.waited().map(|watch| Box::new(State::Ready(watch)));
+        let Some(state) = &mut self.0 else { return };
+        match mem::replace(&mut **state, State::Failed) {
+            State::Pending(exchange) => **state = State::Ready(exchange.take_back().pause()),
+            State::Ready(watch) => **state = State::Ready(watch),
+            State::Failed => self.0 = None,
+        }
     }
 
     #[cold]

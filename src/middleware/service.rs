@@ -16,7 +16,8 @@ use super::{
 
 /// A service whose requests are recorded; made by [`MetricsLayer`].
 ///
-/// A request begins when this clone of the service is first found not to be ready; a further clone has not waited.
+/// A request starts when this clone is first not ready; see [readiness](crate::middleware#readiness). A clone of it has
+/// not waited.
 #[derive(Clone, Debug)]
 pub struct MetricsService<S> {
     inner: S,

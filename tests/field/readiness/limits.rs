@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{Router, routing::get};
 use backend_metrics::Clock;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -105,11 +106,19 @@ async fn seen(clients: Vec<JoinHandle<(Option<u16>, Duration)>>) -> (Vec<Option<
 }
 
 /// Ten clients come at once to a service with a limit.
-async fn limited(limit: usize, took: &str) {
-    let test = Test::new();
-    let service =
-        ServiceBuilder::new().layer(test.layer()).concurrency_limit(limit).service(slow());
-    let clients = (0..10).map(|_| send(&service)).collect();
+async fn limited<S, B>(test: &Test, service: &S, limit: usize, took: &str)
+where
+    S: Service<
+            Request<hyper::body::Incoming>,
+            Response = Response<B>,
+            Error: Into<BoxError>,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let clients = (0..10).map(|_| send(service)).collect();
     pass(&test.clock, 100).await;
     test.assert_exposed(&format!(
         r#"
@@ -137,12 +146,26 @@ async fn limited(limit: usize, took: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_behind_a_limit_of_one_is_what_the_clients_see() {
-    limited(1, "11").await;
+    let test = Test::new();
+    let service = ServiceBuilder::new().layer(test.layer()).concurrency_limit(1).service(slow());
+    limited(&test, &service, 1, "11").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_time_behind_a_limit_of_three_is_what_the_clients_see() {
-    limited(3, "4.4").await;
+    let test = Test::new();
+    let service = ServiceBuilder::new().layer(test.layer()).concurrency_limit(3).service(slow());
+    limited(&test, &service, 3, "4.4").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_behind_a_limit_is_what_the_clients_see_in_a_router_of_axum() {
+    let test = Test::new();
+    let router = Router::new()
+        .route("/orders", get(async || sleep(Duration::from_millis(200)).await))
+        // Two calls of `layer` have a route in between, which is always ready.
+        .layer(ServiceBuilder::new().layer(test.layer()).concurrency_limit(1));
+    limited(&test, &router, 1, "11").await;
 }
 
 #[tokio::test(start_paused = true)]
