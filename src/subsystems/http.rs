@@ -59,7 +59,7 @@ families! {
         /// Time from the request to the last byte of the response
         ///
         /// For an upgrade or an event stream: to the response head. Requests that were cancelled or failed
-        /// are included.
+        /// are included, and so is the time that a request waits until the service is ready for it.
         pub request_duration: HistogramFamily<Open<HttpRoute>> =
             "http_request_duration_seconds" in buckets::REQUEST,
 

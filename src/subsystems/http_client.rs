@@ -39,7 +39,8 @@ families! {
 
         /// Time from the request to the end of the response
         ///
-        /// For a stream of events: to the response head. Requests without a response are included.
+        /// For a stream of events: to the response head. Requests without a response are included, and so is the
+        /// time that a request waits until the client is ready for it.
         pub request_duration: HistogramFamily<Open<UpstreamRoute>> =
             "http_client_request_duration_seconds" in buckets::REQUEST,
 

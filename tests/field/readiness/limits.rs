@@ -22,7 +22,7 @@ use tokio::{
 };
 use tower::{
     BoxError, Layer, Service, ServiceBuilder, ServiceExt, balance::p2c::Balance,
-    discover::ServiceList, load::Constant, service_fn,
+    discover::ServiceList, limit::GlobalConcurrencyLimitLayer, load::Constant, service_fn,
 };
 
 use super::Test;
@@ -163,8 +163,8 @@ async fn the_time_behind_a_limit_is_what_the_clients_see_in_a_router_of_axum() {
     let test = Test::new();
     let router = Router::new()
         .route("/orders", get(async || sleep(Duration::from_millis(200)).await))
-        // Two calls of `layer` have a route in between, which is always ready.
-        .layer(ServiceBuilder::new().layer(test.layer()).concurrency_limit(1));
+        // A global one: axum applies the layers anew for each request.
+        .layer((test.layer(), GlobalConcurrencyLimitLayer::new(1)));
     limited(&test, &router, 1, "11").await;
 }
 
