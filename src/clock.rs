@@ -148,6 +148,25 @@ pub(crate) enum Moment {
     Counter(u64),
 }
 
+impl Moment {
+    /// A moment that is later than this one by the time from `begin` to `end`.
+    pub(crate) fn later(self, begin: Self, end: Self) -> Self {
+        match (self, begin, end) {
+            (Self::Instant(this), Self::Instant(begin), Self::Instant(end)) => {
+                let by = end.saturating_duration_since(begin);
+                Self::Instant(this.checked_add(by).unwrap_or(this))
+            }
+            #[cfg(feature = "quanta")]
+            (Self::Counter(this), Self::Counter(begin), Self::Counter(end)) => {
+                Self::Counter(this.saturating_add(end.saturating_sub(begin)))
+            }
+            // Of different clocks.
+            #[cfg(feature = "quanta")]
+            _ => self,
+        }
+    }
+}
+
 // Out of line: what reads the clock is inlined, and this is for tests.
 #[cold]
 #[inline(never)]
@@ -159,7 +178,17 @@ fn stopped_at(manual: &Mutex<Manual>) -> Instant {
 mod tests {
     use std::time::Instant;
 
-    use super::Clock;
+    use super::{Clock, Moment};
+
+    #[test]
+    fn a_moment_is_moved_by_the_time_between_two_others() {
+        let moved = |end| Moment::Counter(5).later(Moment::Counter(10), Moment::Counter(end));
+        assert!(matches!(moved(17), Moment::Counter(12)));
+        // The counters of two processors can differ.
+        assert!(matches!(moved(9), Moment::Counter(5)));
+        let of_two = Moment::Counter(5).later(Moment::Counter(10), Moment::Instant(Instant::now()));
+        assert!(matches!(of_two, Moment::Counter(5)));
+    }
 
     #[test]
     fn the_counter_counts_in_nanoseconds() {

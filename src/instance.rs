@@ -242,4 +242,24 @@ impl Stopwatch {
     pub(crate) fn nanos(&self) -> u64 {
         self.elapsed().as_nanos() as u64
     }
+
+    /// Stops it until it is resumed.
+    pub(crate) fn pause(self) -> PausedStopwatch {
+        PausedStopwatch { watch: self, paused: self.metrics.instance().clock.begin() }
+    }
+}
+
+/// A stopwatch that is stopped: the time until it is resumed does not count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PausedStopwatch {
+    watch: Stopwatch,
+    paused: Moment,
+}
+
+impl PausedStopwatch {
+    #[cold]
+    pub(crate) fn resume(self) -> Stopwatch {
+        let Self { watch: Stopwatch { metrics, started }, paused } = self;
+        Stopwatch { metrics, started: started.later(paused, metrics.instance().clock.begin()) }
+    }
 }

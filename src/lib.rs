@@ -17,8 +17,8 @@
 //! - The names, types, units, labels and buckets of families are public interface and follow semantic
 //!   versioning.
 //! - Recording never fails, panics, blocks or allocates, but for the first use of a thread, the first
-//!   appearance of a label set, and requests whose path is no known endpoint. Distinct users are counted under a
-//!   short lock ([`Metrics::track_user_activity`]).
+//!   appearance of a label set, requests whose path is no known endpoint, and requests that wait for a service that
+//!   is not ready. Distinct users are counted under a short lock ([`Metrics::track_user_activity`]).
 //! - A scrape sees everything that was recorded before it began, and no counter, bucket, sum or count goes back from
 //!   one scrape to the next. The `_count` of a histogram is the number of its last bucket. What is observed while a
 //!   scrape reads may be in its buckets and not in its sum, or the other way round; the next scrape has it in both.

@@ -11,6 +11,8 @@ mod source;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    mem,
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
@@ -448,6 +450,48 @@ fn the_layer_does_not_allocate_for_a_template() {
         );
         assert!(text.contains(&series), "{text}");
     }
+}
+
+/// Not ready when it is first asked.
+#[derive(Clone)]
+struct Waits(bool);
+
+impl Service<Request<Body>> for Waits {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if mem::take(&mut self.0) { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        answer(request)
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_its_service_allocates_once() {
+    fn check<S>(service: &S)
+    where
+        S: Service<Request<Body>, Error = Infallible> + Clone,
+    {
+        let mut context = Context::from_waker(Waker::noop());
+        for expected in [None, Some(1)] {
+            let mut service = service.clone();
+            let request = Request::get("/orders").body(Body::default()).unwrap();
+            let allocations = allocations(|| {
+                assert!(service.poll_ready(&mut context).is_pending());
+                assert!(service.poll_ready(&mut context).is_ready());
+                assert!(service.poll_ready(&mut context).is_ready());
+                drop(service.call(request).now_or_never().unwrap().unwrap());
+            });
+            assert!(expected.is_none_or(|expected| allocations == expected), "{allocations}");
+        }
+    }
+    let layer = MetricsLayer::new(metrics()).endpoint(|_| Some("/orders".into()));
+    check(&layer.layer(Waits(true)));
+    check(&ClientLayer::new(metrics(), "broker").layer(Waits(true)));
 }
 
 #[test]

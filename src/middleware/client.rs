@@ -10,9 +10,10 @@ use tower_service::Service;
 use super::{
     End, Exchange, ResponseBody, ResponseFuture,
     exchange::{Follows, Running},
+    readiness::{Readiness, Waits},
 };
 use crate::{
-    Metrics, Open,
+    Metrics, Open, Stopwatch,
     labels::HttpMethod,
     subsystems::http_client::{Upstream, UpstreamRequestGuard},
 };
@@ -61,21 +62,31 @@ impl ClientLayer {
     pub fn by_host(metrics: Metrics) -> Self {
         Self { metrics, upstream: None }
     }
+
+    /// The upstream of a request to this host.
+    fn upstream(&self, host: Option<&str>) -> Open<Upstream> {
+        self.upstream
+            .unwrap_or_else(|| self.metrics.http_client.upstreams.get(host.unwrap_or("unknown")))
+    }
 }
 
 impl<S> Layer<S> for ClientLayer {
     type Service = ClientService<S>;
 
     fn layer(&self, inner: S) -> ClientService<S> {
-        ClientService { inner, layer: *self }
+        ClientService { inner, layer: *self, readiness: Readiness::new() }
     }
 }
 
 /// A client whose requests are recorded; made by [`ClientLayer`].
-#[derive(Clone, Copy, Debug)]
+///
+/// A request starts when this clone is first not ready; see [readiness](crate::middleware#readiness). A clone of it has
+/// not waited.
+#[derive(Clone, Debug)]
 pub struct ClientService<S> {
     inner: S,
     layer: ClientLayer,
+    readiness: Readiness<ClientExchange>,
 }
 
 impl<S, A, B> Service<Request<A>> for ClientService<S>
@@ -88,18 +99,14 @@ where
     type Future = ResponseFuture<S::Future, ClientExchange>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+        self.readiness.poll(&self.layer, || self.inner.poll_ready(context))
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let ClientLayer { metrics, upstream } = self.layer;
-        let upstream = upstream.unwrap_or_else(|| {
-            metrics.http_client.upstreams.get(request.uri().host().unwrap_or("unknown"))
-        });
-        let exchange = ClientExchange {
-            guard: UpstreamRequestGuard::new(metrics, upstream, request.method()),
-        };
-        let mut exchange = Running(Some(exchange));
+        let watch = self.readiness.start(&self.layer);
+        let upstream = self.layer.upstream(request.uri().host());
+        let guard = UpstreamRequestGuard::new(watch, upstream, request.method().into());
+        let mut exchange = Running(Some(ClientExchange { guard }));
         let future = exchange.run(|| self.inner.call(request));
         ResponseFuture::new(future, exchange)
     }
@@ -109,6 +116,23 @@ where
 #[derive(Debug)]
 pub struct ClientExchange {
     guard: UpstreamRequestGuard,
+}
+
+impl Waits for ClientExchange {
+    type Layer = ClientLayer;
+
+    fn metrics(layer: &ClientLayer) -> Metrics {
+        layer.metrics
+    }
+
+    fn wait(layer: &ClientLayer, watch: Stopwatch) -> Self {
+        let guard = UpstreamRequestGuard::new(watch, layer.upstream(None), HttpMethod::Other);
+        Self { guard }
+    }
+
+    fn take_back(self) -> Stopwatch {
+        self.guard.take_back()
+    }
 }
 
 impl Exchange for ClientExchange {

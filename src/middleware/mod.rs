@@ -8,6 +8,8 @@
 //! | the body was sent to its end | its status | to the end | down | sizes |
 //! | the service failed | 500 | to the failure | down | `application_errors_total` |
 //! | the service panicked | 500 | to the panic | down | `http_panics_total` |
+//! | the service failed or panicked before the call | 500 of `unmatched` | to the failure | down | as above |
+//! | the client went away while the service was not ready | 499 of `unmatched` | until then | down | `http_requests_cancelled_total` |
 //! | the client went away before or during the body | 499 | until then | down | `http_requests_cancelled_total` |
 //! | the body failed | its status | to the failure | down | `application_errors_total` |
 //! | the body panicked | its status | to the panic | down | `http_panics_total` |
@@ -62,6 +64,57 @@
 //! end of its own. `size_hint`, `is_end_stream` and trailers pass through. The size of a request is what its
 //! head announces; one of unknown length is no sample.
 //!
+//! # Readiness
+//!
+//! A request starts when its clone of the service is first not ready (`poll_ready` is pending), and waits until that is
+//! ready: its duration and the time to its first byte are the wait and the time from the call. A service that was ready
+//! long before the call adds nothing. Servers such as hyper and axum clone the service for each request. So what a
+//! client waits behind a `concurrency_limit` inside of the layer is in its duration, and the request is active.
+//!
+//! A service that is asked whether it is ready does not know the request yet. Until the call it is active under the
+//! endpoint `unmatched`, and if there is no call it is recorded with that and the method `OTHER`: 499 if its clone is
+//! dropped while it waits, 500 if `poll_ready` fails or panics (once, however often it is asked again). Paths that are
+//! left out are active while they wait as well, and not recorded after the call. [`ClientLayer`] does the same: method
+//! `OTHER`, status `error`, and the upstream `unknown` where that is the host of each request.
+//!
+//! So the layer goes outside of whatever asks for readiness and does not wait for it, such as `load_shed`, `buffer` and
+//! `balance` of tower. Inside of `load_shed`, a refused request is a clone that is dropped while it waits, a 499; inside
+//! of a `buffer` or a `balance` one clone waits for many requests, or for none. Outside, a refused request is what it
+//! is answered with:
+//!
+//! ```
+//! use backend_metrics::{Metrics, middleware::MetricsLayer};
+//! use http::{Request, Response, StatusCode};
+//! use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let metrics = Metrics::new();
+//! let service = ServiceBuilder::new()
+//!     .layer(MetricsLayer::new(metrics))
+//!     .map_result(|result: Result<Response<String>, BoxError>| {
+//!         result.or_else(|error| {
+//!             let mut response = Response::new(error.to_string());
+//!             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+//!             Ok::<_, BoxError>(response)
+//!         })
+//!     })
+//!     .load_shed()
+//!     .concurrency_limit(100)
+//!     .service(service_fn(async |_: Request<String>| {
+//!         Ok::<_, BoxError>(Response::new("an order".to_owned()))
+//!     }));
+//! # let mut busy = Vec::new();
+//! # for _ in 0..101 {
+//! #     let mut clone = service.clone();
+//! #     busy.push(clone.ready().await.unwrap().call(Request::default()));
+//! # }
+//! # let refused = busy.pop().unwrap().await.unwrap();
+//! # drop(http_body_util::BodyExt::collect(refused.into_body()).await);
+//! # assert!(metrics.to_text().contains("status=\"503\"} 1\n"));
+//! # }
+//! ```
+//!
 //! # Exemplars
 //!
 //! A request is recorded when its body ends. So that the record is made in the request's trace, the layer goes
@@ -102,6 +155,7 @@ mod exchange;
 mod future;
 mod layer;
 mod path;
+mod readiness;
 mod server;
 mod service;
 

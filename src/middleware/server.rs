@@ -6,8 +6,10 @@ use super::{
     End, Exchange, MetricsLayer,
     endpoint::{self, Endpoint, Found, RequestHead},
     exchange::{Follows, Running},
+    readiness::Waits,
 };
 use crate::{
+    Metrics, Stopwatch,
     labels::{ErrorSeverity, HttpMethod},
     subsystems::http::HttpRequestGuard,
 };
@@ -27,17 +29,18 @@ impl ServerExchange {
         layer: &MetricsLayer,
         head: RequestHead<'_>,
         size: Option<u64>,
+        watch: Stopwatch,
     ) -> Running<Self> {
         if layer.excludes(head.uri.path()) {
             return Running(None);
         }
-        let metrics = layer.metrics;
+        let metrics = watch.metrics();
         let (endpoint, path) = match endpoint::find(metrics, head, layer.extractor) {
             Found::Named(endpoint) => (endpoint, None),
             Found::Guessed(endpoint) => (endpoint, Some(Box::default())),
             Found::Unknown(path) => (metrics.http.paths.unmatched(), Some(path)),
         };
-        let guard = HttpRequestGuard::new(metrics, head.method, endpoint, size);
+        let guard = HttpRequestGuard::new(watch, head.method.into(), endpoint, size);
         Running(Some(Self { guard, path }))
     }
 
@@ -57,15 +60,36 @@ impl ServerExchange {
 }
 
 /// Dropped only where code of the service panics before the exchange is started.
-pub(super) struct Starting<'a>(pub(super) &'a MetricsLayer, pub(super) RequestHead<'a>);
+pub(super) struct Starting<'a>(
+    pub(super) &'a MetricsLayer,
+    pub(super) RequestHead<'a>,
+    pub(super) Stopwatch,
+);
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        let Self(layer, RequestHead { method, uri, .. }) = *self;
+        let Self(layer, RequestHead { method, uri, .. }, watch) = *self;
         if !layer.excludes(uri.path()) {
             let unmatched = layer.metrics.http.paths.unmatched();
-            HttpRequestGuard::new(layer.metrics, method, unmatched, None).panicked();
+            HttpRequestGuard::new(watch, method.into(), unmatched, None).panicked();
         }
+    }
+}
+
+impl Waits for ServerExchange {
+    type Layer = MetricsLayer;
+
+    fn metrics(layer: &MetricsLayer) -> Metrics {
+        layer.metrics
+    }
+
+    fn wait(layer: &MetricsLayer, watch: Stopwatch) -> Self {
+        let unmatched = layer.metrics.http.paths.unmatched();
+        Self { guard: HttpRequestGuard::new(watch, HttpMethod::Other, unmatched, None), path: None }
+    }
+
+    fn take_back(self) -> Stopwatch {
+        self.guard.take_back()
     }
 }
 

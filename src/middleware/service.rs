@@ -10,19 +10,24 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange, server::Starting,
+    MetricsLayer, RequestHead, ResponseBody, ResponseFuture, ServerExchange, readiness::Readiness,
+    server::Starting,
 };
 
 /// A service whose requests are recorded; made by [`MetricsLayer`].
-#[derive(Clone, Copy, Debug)]
+///
+/// A request starts when this clone is first not ready; see [readiness](crate::middleware#readiness). A clone of it has
+/// not waited.
+#[derive(Clone, Debug)]
 pub struct MetricsService<S> {
     inner: S,
     layer: MetricsLayer,
+    readiness: Readiness<ServerExchange>,
 }
 
 impl<S> MetricsService<S> {
     pub(super) fn new(inner: S, layer: MetricsLayer) -> Self {
-        Self { inner, layer }
+        Self { inner, layer, readiness: Readiness::new() }
     }
 }
 
@@ -37,14 +42,15 @@ where
     type Future = ResponseFuture<S::Future, ServerExchange>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+        self.readiness.poll(&self.layer, || self.inner.poll_ready(context))
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
+        let watch = self.readiness.start(&self.layer);
         let head = RequestHead::of(&request);
-        let starting = Starting(&self.layer, head);
+        let starting = Starting(&self.layer, head, watch);
         let size = request.body().size_hint().exact();
-        let mut exchange = ServerExchange::start(&self.layer, head, size);
+        let mut exchange = ServerExchange::start(&self.layer, head, size, watch);
         mem::forget(starting);
         let future = exchange.run(|| self.inner.call(request));
         ResponseFuture::new(future, exchange)

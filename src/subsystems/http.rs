@@ -29,6 +29,7 @@
 //! ```
 
 use std::{
+    mem,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -70,7 +71,7 @@ families! {
         /// Time from the request to the last byte of the response
         ///
         /// For an upgrade or an event stream: to the response head. Requests that were cancelled or failed
-        /// are included.
+        /// are included, and so is the time that a request waits until the service is ready for it.
         pub request_duration: HistogramFamily<Open<HttpRoute>> =
             "http_request_duration_seconds" in buckets::REQUEST,
 
@@ -279,7 +280,7 @@ helpers! {
     /// `endpoint` is the route template, not the path.
     pub fn start_http_request(self, method: &Method, endpoint: &str) -> HttpRequestGuard {
         let endpoint = self.http.endpoints.get(endpoint);
-        let mut guard = HttpRequestGuard::new(self, method, endpoint, None);
+        let mut guard = HttpRequestGuard::new(self.stopwatch(), method.into(), endpoint, None);
         guard.minds_panics = true;
         guard
     }
@@ -324,15 +325,15 @@ const UNKNOWN: u64 = u64::MAX;
 impl HttpRequestGuard {
     #[inline]
     pub(crate) fn new(
-        metrics: Metrics,
-        method: &Method,
+        watch: Stopwatch,
+        method: HttpMethod,
         endpoint: Open<HttpEndpoint>,
         received: Option<u64>,
     ) -> Self {
-        metrics.http.active_requests.get(endpoint).inc();
+        watch.metrics().http.active_requests.get(endpoint).inc();
         Self {
-            watch: metrics.stopwatch(),
-            method: method.into(),
+            watch,
+            method,
             status: client_closed_request(),
             endpoint,
             raised: endpoint,
@@ -450,6 +451,14 @@ impl HttpRequestGuard {
     pub(crate) fn panic(&mut self) {
         self.metrics().http.panics.get(self.endpoint).inc();
         self.fail();
+    }
+
+    /// Takes the request back: it is not active, and not recorded.
+    pub(crate) fn take_back(self) -> Stopwatch {
+        let watch = self.watch;
+        watch.metrics().http.active_requests.get(self.raised).dec();
+        mem::forget(self);
+        watch
     }
 }
 
@@ -572,7 +581,9 @@ mod tests {
     fn a_request_can_change_its_endpoint_after_it_was_raised() {
         let test = Fixture::new();
         let unmatched = test.metrics.http.paths.unmatched();
-        let mut request = super::HttpRequestGuard::new(test.metrics, &Method::GET, unmatched, None);
+        let watch = test.metrics.stopwatch();
+        let mut request =
+            super::HttpRequestGuard::new(watch, (&Method::GET).into(), unmatched, None);
         test.assert_series(&[(r#"http_active_requests{endpoint="unmatched"}"#, 1.0)]);
         request.set_endpoint(test.metrics.http.endpoints.get("/late"));
         request.head(StatusCode::OK);

@@ -9,13 +9,13 @@
 //! | `http_client_request_duration_seconds` | `upstream`, `method` | at the end of the response |
 //! | `http_client_active_requests` | `upstream` | up with the request, down at its end |
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use http::{Method, StatusCode};
 
 use crate::{
-    CounterFamily, Domain, HistogramFamily, InFlight, Label, Labels, Metrics, Open, OpenLabels,
-    Stopwatch, UpDownGaugeFamily, ValueSet, buckets,
+    CounterFamily, Domain, HistogramFamily, Label, Labels, Open, OpenLabels, Stopwatch,
+    UpDownGauge, UpDownGaugeFamily, ValueSet, buckets,
     family::{Nested, NestedLabels},
     storage::intern::Nest,
 };
@@ -42,7 +42,8 @@ families! {
 
         /// Time from the request to the end of the response
         ///
-        /// For a stream of events: to the response head. Requests without a response are included.
+        /// For a stream of events: to the response head. Requests without a response are included, and so is the
+        /// time that a request waits until the client is ready for it.
         pub request_duration: HistogramFamily<Open<UpstreamRoute>> =
             "http_client_request_duration_seconds" in buckets::REQUEST,
 
@@ -106,7 +107,8 @@ helpers! {
 
     /// Starts a request to another service; the guard records how it ended.
     pub fn start_upstream_request(self, upstream: &str, method: &Method) -> UpstreamRequestGuard {
-        UpstreamRequestGuard::new(self, self.http_client.upstreams.get(upstream), method)
+        let upstream = self.http_client.upstreams.get(upstream);
+        UpstreamRequestGuard::new(self.stopwatch(), upstream, method.into())
     }
 }
 
@@ -136,19 +138,14 @@ pub struct UpstreamRequestGuard {
     status: Option<StatusCode>,
     /// The time it took, if that is not the time to the guard's end.
     took: Option<Duration>,
-    _active: InFlight,
+    active: UpDownGauge,
 }
 
 impl UpstreamRequestGuard {
-    pub(crate) fn new(metrics: Metrics, upstream: Open<Upstream>, method: &Method) -> Self {
-        Self {
-            watch: metrics.stopwatch(),
-            upstream,
-            method: method.into(),
-            status: None,
-            took: None,
-            _active: metrics.http_client.active_requests.get(upstream).track(),
-        }
+    pub(crate) fn new(watch: Stopwatch, upstream: Open<Upstream>, method: HttpMethod) -> Self {
+        let active = watch.metrics().http_client.active_requests.get(upstream);
+        active.inc();
+        Self { watch, upstream, method, status: None, took: None, active }
     }
 
     pub(crate) fn method(&self) -> HttpMethod {
@@ -179,6 +176,14 @@ impl UpstreamRequestGuard {
     pub(crate) fn fail(&mut self) {
         self.status = None;
     }
+
+    /// Takes the request back: it is not active, and not recorded.
+    pub(crate) fn take_back(self) -> Stopwatch {
+        let watch = self.watch;
+        self.active.dec();
+        mem::forget(self);
+        watch
+    }
 }
 
 impl Drop for UpstreamRequestGuard {
@@ -186,6 +191,7 @@ impl Drop for UpstreamRequestGuard {
         let client = &self.watch.metrics().http_client;
         let took = self.took.unwrap_or_else(|| self.watch.elapsed());
         client.record(self.upstream, self.method, self.status, took);
+        self.active.dec();
     }
 }
 

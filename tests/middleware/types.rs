@@ -1,6 +1,9 @@
 //! What the compiler is asked: the types go wherever those inside go.
 
-use std::marker::PhantomPinned;
+use std::{
+    marker::PhantomPinned,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 use backend_metrics::middleware::{
     ClientExchange, ClientLayer, ClientService, End, Endpoint, MetricsLayer, MetricsService,
@@ -15,6 +18,7 @@ use crate::scripted::{Answer, Answers, Failure, Scripted};
 
 fn goes_anywhere<T: Send + Sync + Unpin + 'static>() {}
 fn is_cloned<T: Clone>() {}
+fn survives_panics<T: UnwindSafe + RefUnwindSafe>() {}
 
 #[test]
 fn they_are_send_and_sync_and_outlive_everything() {
@@ -39,6 +43,12 @@ fn layers_and_services_are_cloned() {
     is_cloned::<ClientLayer>();
     is_cloned::<ClientService<Answers>>();
     is_cloned::<Endpoint>();
+}
+
+#[test]
+fn they_can_be_used_after_a_panic() {
+    survives_panics::<MetricsService<Answers>>();
+    survives_panics::<ClientService<Answers>>();
 }
 
 #[test]
@@ -107,7 +117,13 @@ fn they_ask_nothing_of_what_is_inside() {
     let test = crate::exposed::Test::new();
     let mut service = test.layer().layer(Stubborn(PhantomPinned, std::cell::Cell::new(())));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    // An error before there is a request is no request.
     assert!(service.poll_ready(&mut context).is_ready());
-    test.assert_moved("");
+    // The request that it fails is not known.
+    test.assert_moved(
+        r#"
+        http_requests_total{method="OTHER",endpoint="unmatched",status="500"} 1
+        http_request_duration_seconds_count{method="OTHER",endpoint="unmatched"} 1
+        application_errors_total{error_type="handler_error",severity="error"} 1
+        "#,
+    );
 }

@@ -20,7 +20,8 @@ use crate::{
     arguments::Argument as _,
     exchange::Exchange,
     model::Model,
-    scripted::{Answers, Failure, Plan, Scripted, Step, poll, poll_frame},
+    scripted::{Failure, Plan, Scripted, Step, poll, poll_frame},
+    unready::{Asked, Unready, ask},
 };
 
 /// A request that one of the layers sees, and what becomes of it.
@@ -32,6 +33,10 @@ pub(crate) struct Sent {
     method: Method,
     /// The size of its body, where the server's layer can know it.
     size: Option<usize>,
+    /// What the service says when it is asked whether it is ready, and the milliseconds after that.
+    asked: Vec<(Asked, u64)>,
+    /// How it ends before it is called, if it is not.
+    unready: Option<End>,
     head: Head,
     status: StatusCode,
     form: Form,
@@ -83,6 +88,9 @@ impl Sent {
                     (false, 1..4) => Head::Ends(after, end),
                     _ => Head::Comes(after),
                 });
+        let asked = (select(&[Asked::Pending, Asked::Ready][..]), 0..40_u64);
+        let unready =
+            proptest::option::weighted(0.2, select(&[End::Fails, End::Panics, End::Left][..]));
         let then = select(&[End::Itself, End::Itself, End::Fails, End::Panics, End::Left][..]);
         (
             (
@@ -92,24 +100,46 @@ impl Sent {
                 proptest::option::of(0..2_000_usize),
                 head,
             ),
+            (collection::vec(asked, 0..4), unready),
             StatusCode::random(),
             select(&[Form::Plain, Form::OfKnownSize, Form::Events][..]),
             collection::vec((0..30_u64, 0..1_500_usize), 0..4),
             then,
         )
-            .prop_map(|((side, to, method, size, head), status, form, frames, then)| {
-                Self { side, to, method, size, head, status, form, frames, then }
-            })
+            .prop_map(
+                |((side, to, method, size, head), ready, status, form, frames, then)| {
+                    let (asked, unready) = ready;
+                    Self {
+                        side,
+                        to,
+                        method,
+                        size,
+                        asked,
+                        unready,
+                        head,
+                        status,
+                        form,
+                        frames,
+                        then,
+                    }
+                },
+            )
     }
 
     /// Sends it through its layer.
     pub(crate) fn send(&self, metrics: Metrics, clock: &Clock) {
-        let answers = Answers { clock: clock.clone() };
-        let request = self.request();
+        let last = match self.unready {
+            Some(End::Fails) => Some(Asked::Fails),
+            Some(End::Panics) => Some(Asked::Panics),
+            _ => None,
+        };
+        // Nobody asks again after that, but who does is told the same.
+        let asked = self.asked.iter().map(|(asked, _)| *asked).chain(last).chain(last);
+        let service = Unready::new(clock, asked);
         if self.side == Side::Client {
-            self.run(ClientLayer::new(metrics, self.to).layer(answers), request);
+            self.run(ClientLayer::new(metrics, self.to).layer(service), clock);
         } else {
-            self.run(MetricsLayer::new(metrics).exclude(&["/health"]).layer(answers), request);
+            self.run(MetricsLayer::new(metrics).exclude(&["/health"]).layer(service), clock);
         }
     }
 
@@ -149,14 +179,29 @@ impl Sent {
         }
     }
 
-    /// Calls the service and reads what it answers, until its end or until the caller leaves.
-    fn run<S, B>(&self, mut service: S, request: Request<Scripted>)
+    /// Asks the service, calls it and reads what it answers, until its end or until the caller leaves.
+    fn run<S, B>(&self, mut service: S, clock: &Clock)
     where
         S: Service<Request<Scripted>, Response = Response<B>, Error = Failure, Future: Unpin>,
         B: Body + Unpin,
     {
+        for (_, after) in &self.asked {
+            _ = ask(&mut service);
+            clock.advance(Duration::from_millis(*after));
+        }
+        match self.unready {
+            Some(End::Left) => return,
+            Some(_) => {
+                for _ in 0..2 {
+                    // It fails or panics.
+                    _ = catch_unwind(AssertUnwindSafe(|| ask(&mut service).is_ready()));
+                }
+                return;
+            }
+            None => {}
+        }
         let run = || {
-            let mut future = service.call(request);
+            let mut future = service.call(self.request());
             let mut polled = poll(&mut future);
             if polled.is_pending() {
                 polled = poll(&mut future);
@@ -201,17 +246,25 @@ impl Sent {
         self.form == Form::Events && !self.is_without_body()
     }
 
-    /// What becomes of it, by the plan.
+    /// How long it waits for the service, and how long nothing waits.
+    fn waits(&self) -> (Duration, Duration) {
+        let sum =
+            |of: Asked| self.asked.iter().filter(|(asked, _)| *asked == of).map(|(_, ms)| ms).sum();
+        (Duration::from_millis(sum(Asked::Pending)), Duration::from_millis(sum(Asked::Ready)))
+    }
+
+    /// What becomes of it, by the plan, if the service is called.
     fn course(&self) -> Course {
-        let mut course = Course { to_head: None, took: Duration::ZERO, sent: 0, end: End::Itself };
+        let (waits, _) = self.waits();
+        let mut course = Course { to_head: None, took: waits, sent: 0, end: End::Itself };
         match self.head {
             Head::CallPanics => course.end = End::Panics,
             Head::Ends(after, end) => {
-                course.took = Duration::from_millis(after);
+                course.took += Duration::from_millis(after);
                 course.end = end;
             }
             Head::Comes(after) => {
-                course.took = Duration::from_millis(after);
+                course.took += Duration::from_millis(after);
                 course.to_head = Some(course.took);
             }
         }
@@ -231,17 +284,50 @@ impl Sent {
 
     /// Tells the model.
     pub(crate) fn tell(&self, m: &mut Model) {
-        let course = self.course();
         if self.side != Side::Client {
             // The layer makes room for what no route fits.
             m.show("http", &[("endpoint", "unmatched".into())]);
         }
+        let (waits, idle) = self.waits();
+        m.uptime += idle;
+        if let Some(end) = self.unready {
+            self.tell_unready(m, waits, end);
+            m.uptime += waits;
+            return;
+        }
+        let course = self.course();
         match self.side {
             Side::Server => self.tell_server(m, &course),
             Side::Excluded => {}
             Side::Client => self.tell_client(m, &course),
         }
         m.uptime += course.took;
+    }
+
+    /// It ends before its method and path are known.
+    fn tell_unready(&self, m: &mut Model, waits: Duration, end: End) {
+        let unknown = Method::from_bytes(b"UNKNOWN").expect("it is a method");
+        let upstream =
+            (self.side == Side::Client).then(|| m.open("http_client", "upstream", self.to));
+        let last = self.asked.last().map(|(asked, _)| *asked);
+        if end == End::Left && last != Some(Asked::Pending) {
+            // It was not there.
+            return;
+        }
+        if let Some(upstream) = upstream {
+            m.upstream_request(&upstream, &unknown, None, waits);
+            return;
+        }
+        let mut exchange = Exchange::begin(m, &unknown, "unmatched".into());
+        match end {
+            End::Fails => {
+                m.track_application_error("handler_error", ErrorSeverity::Error);
+                exchange.fail();
+            }
+            End::Panics => _ = exchange.panic(m),
+            End::Left | End::Itself => {}
+        }
+        exchange.record(m, waits, end == End::Left);
     }
 
     fn tell_server(&self, m: &mut Model, course: &Course) {

@@ -28,6 +28,8 @@ mod scripted;
 #[path = "../drive/source.rs"]
 #[allow(dead_code, reason = "shared with the tests of the helpers")]
 mod source;
+#[path = "../common/unready.rs"]
+mod unready;
 mod world;
 
 use std::{cell::RefCell, collections::BTreeSet, env, sync::Arc, time::Duration};
