@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+#[cfg(feature = "axum")]
+use axum::extract::OriginalUri;
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 use crate::{Metrics, Open, subsystems::http::HttpEndpoint};
@@ -60,6 +62,23 @@ impl<'a> RequestHead<'a> {
             extensions: request.extensions(),
         }
     }
+
+    /// The path as the client sent it, where nested routers of axum have cut off their prefixes.
+    pub(super) fn whole_path(&self) -> &'a str {
+        #[cfg(feature = "axum")]
+        if let Some(OriginalUri(uri)) = self.extensions.get() {
+            return uri.path();
+        }
+        self.uri.path()
+    }
+
+    /// Whether a router of axum is further out, which says of every request that it has a route for which that is.
+    fn is_in_router(&self) -> bool {
+        #[cfg(feature = "axum")]
+        return self.extensions.get::<OriginalUri>().is_some();
+        #[cfg(not(feature = "axum"))]
+        false
+    }
 }
 
 /// Finds the endpoint of a request.
@@ -82,13 +101,13 @@ pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Ex
         return Found::Route(endpoints.get(&template));
     }
     #[cfg(feature = "axum")]
-    if let Some(path) = head.extensions.get::<axum::extract::MatchedPath>() {
-        return Found::Route(endpoints.get(path.as_str()));
+    if let Some(template) = super::matched_path::template(head.extensions) {
+        return Found::Route(endpoints.get(&template));
     }
     if let Some(endpoint) = head.extensions.get::<Endpoint>() {
         return Found::Route(endpoints.get(endpoint.as_str()));
     }
-    if head.uri.path().is_empty() {
+    if head.uri.path().is_empty() || head.is_in_router() {
         return Found::Path(metrics.http.unmatched());
     }
     let path = NormalisedPath::new(head.uri.path());

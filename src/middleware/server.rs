@@ -28,7 +28,7 @@ impl ServerExchange {
         head: RequestHead<'_>,
         size: Option<u64>,
     ) -> Running<Self> {
-        if layer.excludes(head.uri.path()) {
+        if layer.excludes(head) {
             return Running(None);
         }
         let metrics = layer.metrics;
@@ -58,10 +58,10 @@ pub(super) struct Starting<'a>(pub(super) &'a MetricsLayer, pub(super) RequestHe
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        let Self(layer, RequestHead { method, uri, .. }) = *self;
-        if !layer.excludes(uri.path()) {
+        let Self(layer, head) = *self;
+        if !layer.excludes(head) {
             let unmatched = layer.metrics.http.unmatched();
-            HttpRequestGuard::new(layer.metrics, method, unmatched, None).panicked();
+            HttpRequestGuard::new(layer.metrics, head.method, unmatched, None).panicked();
         }
     }
 }
