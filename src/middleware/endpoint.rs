@@ -95,14 +95,15 @@ pub(super) enum Found {
     Unknown(Box<str>),
 }
 
+#[inline]
 pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Extractor>) -> Found {
     let endpoints = &metrics.http.endpoints;
     if let Some(template) = extractor.and_then(|extractor| extractor(head)) {
         return Found::Route(endpoints.get(&template));
     }
     #[cfg(feature = "axum")]
-    if let Some(template) = super::matched_path::template(head.extensions) {
-        return Found::Route(endpoints.get(&template));
+    if let Some(path) = head.extensions.get::<axum::extract::MatchedPath>() {
+        return Found::Route(endpoints.get(path.as_str()));
     }
     if let Some(endpoint) = head.extensions.get::<Endpoint>() {
         return Found::Route(endpoints.get(endpoint.as_str()));

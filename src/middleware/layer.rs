@@ -69,7 +69,8 @@ impl MetricsLayer {
         self
     }
 
-    pub(super) fn excludes(&self, head: RequestHead<'_>) -> bool {
+    #[inline]
+    pub(super) fn excludes(&self, head: &RequestHead<'_>) -> bool {
         if self.excluded.is_empty() {
             return false;
         }

@@ -119,7 +119,7 @@ where
 }
 
 /// The template of the route that matched, from the outermost router on.
-pub(super) fn template(extensions: &Extensions) -> Option<Cow<'_, str>> {
+fn template(extensions: &Extensions) -> Option<Cow<'_, str>> {
     let matched = extensions.get::<MatchedPath>()?.as_str();
     Some(match extensions.get::<NestedPath>() {
         Some(nested) => below(nested.as_str(), matched),

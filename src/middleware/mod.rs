@@ -60,8 +60,8 @@
 //!
 //! Response bodies are counted frame by frame as they are handed to the server, which is before their bytes are sent: a
 //! server such as hyper takes the next frame once its buffer has room. So a body of many frames ends about when its
-//! last byte is sent, and a client that leaves in its midst is seen; a body of a single frame, such as a `String`, is over
-//! once the server has taken it, however long the client then takes to read it, or leaves. A body has ended when it gives
+//! last byte is sent, and a client that leaves in its midst is seen. A body of a single frame, such as a `String`, is over
+//! once the server has taken that, whether the client reads all of it, slowly, or leaves. A body has ended when it gives
 //! no further frame, when it says so itself, or when as many bytes were handed over as it said before, or else its head:
 //! servers drop a finished body without asking it again. A stream of events is one whose length nobody says; it has no
 //! end of its own. `size_hint`, `is_end_stream` and trailers pass through. The size of a request is what its

@@ -28,7 +28,7 @@ impl ServerExchange {
         head: RequestHead<'_>,
         size: Option<u64>,
     ) -> Running<Self> {
-        if layer.excludes(head) {
+        if layer.excludes(&head) {
             return Running(None);
         }
         let metrics = layer.metrics;
@@ -59,7 +59,7 @@ pub(super) struct Starting<'a>(pub(super) &'a MetricsLayer, pub(super) RequestHe
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
         let Self(layer, head) = *self;
-        if !layer.excludes(head) {
+        if !layer.excludes(&head) {
             let unmatched = layer.metrics.http.unmatched();
             HttpRequestGuard::new(layer.metrics, head.method, unmatched, None).panicked();
         }
