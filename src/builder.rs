@@ -265,7 +265,7 @@ impl Builder {
     /// A value is not a line of a scrape. Each family with the label has a line for it, a histogram one for each bucket
     /// and two more, and that again for each value of the labels beside it. In the HTTP families an endpoint takes 2
     /// lines, each method of it 46 more, and each status of such a method one more. A service whose open labels are all
-    /// called with a million values, by eight threads, with one value of the labels beside them, has 137,000 lines by this
+    /// called with a million values, by eight threads, with few values of the labels beside them, has 137,000 lines by this
     /// default, and takes 33 MB.
     pub fn label_cap(mut self, cap: usize) -> Self {
         self.default_cap = cap;

@@ -22,7 +22,7 @@
 //!     endpoints with a method and a status each;
 //!   - when a label set appears for the first time in the process;
 //!   - for a request whose path is no known endpoint;
-//!   - for distinct users, who are counted under a short lock, in a sketch that grows to 3 KiB
+//!   - for distinct users, who are counted under a short lock, in sketches that grow to 3 KiB
 //!     ([`Metrics::track_user_activity`]).
 //! - A scrape sees everything that was recorded before it began, and no counter, bucket, sum or count goes back from
 //!   one scrape to the next. The `_count` of a histogram is the number of its last bucket. What is observed while a
