@@ -89,7 +89,7 @@
 //! # async fn main() {
 //! let metrics = Metrics::new();
 //! let service = ServiceBuilder::new()
-//!     .layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]))
+//!     .layer(MetricsLayer::new(metrics).exclude(["/metrics", "/health"]))
 //!     .service(service_fn(async |_: Request<String>| {
 //!         Ok::<_, Infallible>(Response::new("an order".to_owned()))
 //!     }));

@@ -45,7 +45,7 @@ fn users() -> Router {
 #[tokio::test]
 async fn what_is_excluded_is_the_whole_path() {
     let metrics = Metrics::new();
-    let layer = MetricsLayer::new(metrics).exclude(&["/metrics", "/api/health", "/api/v1/live/*"]);
+    let layer = MetricsLayer::new(metrics).exclude(["/metrics", "/api/health", "/api/v1/live/*"]);
     let probes = Router::new()
         .route("/metrics", get(async || "a report"))
         .route("/health", get(async || "well"));
@@ -78,6 +78,7 @@ async fn what_is_excluded_is_the_whole_path() {
 }
 
 #[tokio::test]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "a borrowed array is taken as well")]
 async fn what_is_excluded_can_come_from_the_configuration_and_adds_up() {
     let metrics = Metrics::new();
     let configured = vec!["/health".to_owned(), "/assets/*".to_owned()];

@@ -1,7 +1,6 @@
 //! A request that is dropped from outside is 499, whoever dropped it.
 
 use std::{
-    borrow::Cow,
     convert::Infallible,
     future::pending,
     task::{Context, Poll},
@@ -10,7 +9,7 @@ use std::{
 
 use backend_metrics::{
     Metrics,
-    middleware::{ClientLayer, MetricsLayer, RequestHead},
+    middleware::{ClientLayer, MetricsLayer},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -55,10 +54,7 @@ fn called(metrics: Metrics) -> Vec<String> {
 
 /// Takes the path for the endpoint.
 fn layer(metrics: Metrics) -> MetricsLayer {
-    fn path(request: RequestHead<'_>) -> Option<Cow<'_, str>> {
-        Some(request.uri.path().into())
-    }
-    MetricsLayer::new(metrics).endpoint(path)
+    MetricsLayer::new(metrics).endpoint(|request| Some(request.uri.path().into()))
 }
 
 /// A service that never answers.

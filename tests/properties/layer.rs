@@ -109,7 +109,7 @@ impl Sent {
         if self.side == Side::Client {
             self.run(ClientLayer::new(metrics, self.to).layer(answers), request);
         } else {
-            self.run(MetricsLayer::new(metrics).exclude(&["/health"]).layer(answers), request);
+            self.run(MetricsLayer::new(metrics).exclude(["/health"]).layer(answers), request);
         }
     }
 

@@ -77,7 +77,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Option<Export
         )
         .layer(CatchPanicLayer::new());
     if measured {
-        let layers = layers.layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]));
+        let layers = layers.layer(MetricsLayer::new(metrics).exclude(["/metrics", "/health"]));
         accept(listener, layers.service(handlers), stop).await;
     } else {
         accept(listener, layers.service(handlers), stop).await;
