@@ -71,14 +71,6 @@ impl<'a> RequestHead<'a> {
         }
         self.uri.path()
     }
-
-    /// Whether a router of axum is further out, which says of every request that it has a route for which that is.
-    fn is_in_router(&self) -> bool {
-        #[cfg(feature = "axum")]
-        return self.extensions.get::<OriginalUri>().is_some();
-        #[cfg(not(feature = "axum"))]
-        false
-    }
 }
 
 /// Finds the endpoint of a request.
@@ -108,7 +100,12 @@ pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Ex
     if let Some(endpoint) = head.extensions.get::<Endpoint>() {
         return Found::Route(endpoints.get(endpoint.as_str()));
     }
-    if head.uri.path().is_empty() || head.is_in_router() {
+    #[cfg(feature = "axum")]
+    if head.extensions.get::<OriginalUri>().is_some() {
+        // The request is in a router, none of whose routes matched.
+        return Found::Path(metrics.http.unmatched());
+    }
+    if head.uri.path().is_empty() {
         return Found::Path(metrics.http.unmatched());
     }
     let path = NormalisedPath::new(head.uri.path());
