@@ -27,6 +27,11 @@ use backend_metrics::{
 };
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, signal, time};
+use tower::ServiceBuilder;
+use tower_http::{timeout::TimeoutLayer, trace::TraceLayer};
+
+/// How long a request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the handlers share. The instance is one pointer.
 #[derive(Clone)]
@@ -61,11 +66,17 @@ fn router(metrics: Metrics) -> Router {
     Router::new()
         .nest("/api/v1", api)
         .route_layer(from_fn_with_state(metrics, authenticate))
-        // Of the layers, the last one is the outermost. So this one comes after all others, and records
-        // what they answer too: the 401 of `authenticate`, a timeout, a refusal under load. It is added
-        // by `layer`, as `route_layer` would miss what no route fits. Around the router as a whole it
-        // would not know the route.
-        .layer(MetricsLayer::new(metrics))
+        // The order of layers, from the outside to the inside: the documentation of `middleware` has the reasons. By
+        // `layer`, as `route_layer` would miss what no route fits; around the router as a whole they would not
+        // know the route.
+        .layer(
+            ServiceBuilder::new()
+                // The span: a request is recorded within it.
+                .layer(TraceLayer::new_for_http())
+                // Around what answers by itself: the 504 of the timeout, the 401 of `authenticate`.
+                .layer(MetricsLayer::new(metrics))
+                .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT)),
+        )
         // A route that comes after the layers is outside of them: nobody counts scrapes as requests.
         .route("/metrics", get_service(Exporter::new(metrics)))
         .with_state(App { metrics, cache: Arc::default() })

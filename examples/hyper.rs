@@ -44,9 +44,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let exporter = Exporter::new(metrics);
     let service = ServiceBuilder::new()
-        // Before the layer, so that it knows the endpoint when a request starts.
+        // Outside of the layer, so that it knows the endpoint when a request starts. The documentation of
+        // `middleware` has the order of layers.
         .map_request(route)
-        .layer(MetricsLayer::new(metrics).exclude(&["/metrics"]))
+        .layer(MetricsLayer::new(metrics).exclude(["/metrics"]))
         .service(service_fn(move |request| answer(request, exporter.clone())));
 
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".to_owned());

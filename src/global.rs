@@ -25,7 +25,8 @@ impl std::error::Error for AlreadyInstalled {}
 impl Metrics {
     /// Makes this the instance of the process, which the free `track_*` functions record into.
     ///
-    /// What they are called with before that is dropped, at the same cost.
+    /// What they are called with before that is dropped. It costs no more than recording does, but for the first call, which
+    /// makes an instance that nothing exposes.
     ///
     /// # Errors
     ///

@@ -16,9 +16,14 @@
 //!
 //! - The names, types, units, labels and buckets of families are public interface and follow semantic
 //!   versioning.
-//! - Recording never fails, panics, blocks or allocates, but for the first use of a thread, the first
-//!   appearance of a label set, requests whose path is no known endpoint, and requests that wait for a service that
-//!   is not ready. Distinct users are counted under a short lock ([`Metrics::track_user_activity`]).
+//! - Recording never fails or panics. A thread that records into series that it has recorded into before does not block
+//!   or allocate. It may take a lock and allocate
+//!   - with its first record, and with its first one in each block of 1,024 cells: 8 KiB, such as those of twenty
+//!     endpoints with a method and a status each;
+//!   - when a label set appears for the first time in the process;
+//!   - for a request whose path is no known endpoint, and for one that waits for a service that is not ready;
+//!   - for distinct users, who are counted under a short lock, in sketches that grow to 3 KiB
+//!     ([`Metrics::track_user_activity`]).
 //! - A scrape sees everything that was recorded before it began, and no counter, bucket, sum or count goes back from
 //!   one scrape to the next. The `_count` of a histogram is the number of its last bucket. What is observed while a
 //!   scrape reads may be in its buckets and not in its sum, or the other way round; the next scrape has it in both.
@@ -35,7 +40,7 @@
 //! of the most threads at once, up to 256, and threads past that share cells. What is recorded from the destructor of
 //! a thread-local is counted, whether ours are there or gone; guards may end there.
 //!
-//! Do not record from a signal handler or a global allocator: the first use of a thread takes a lock and allocates.
+//! Do not record from a signal handler or a global allocator: a record may take a lock and allocate.
 //!
 //! Make the instance after a `fork`, in each process that records. A child of a process that has recorded already
 //! starts with a copy of its numbers, and if other threads ran at the time of the `fork`, a lock that one of them held
@@ -47,7 +52,7 @@
 //!
 //! | label | what stands in it | what that reveals |
 //! | --- | --- | --- |
-//! | `endpoint` | route templates; in the HTTP families without a template a path that was answered, its ids replaced | the shape of the API, and names in paths if routes have no templates |
+//! | `endpoint` | route templates; in a service whose router names no endpoints also raw paths, their ids replaced: see [`middleware`](crate::middleware#the-endpoint) | the shape of the API, and names in paths if routes have no templates |
 //! | `upstream` | the name or host of a service that is called | hosts of the network |
 //! | `operation`, `worker_type` | names out of the code | what the service does |
 //! | `command` | names of Redis commands, never keys | |

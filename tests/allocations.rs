@@ -1,7 +1,7 @@
 //! What has been recorded once is recorded again without an allocation.
 //!
-//! The first time, a thread takes a slab and a label value gets its place. After that every helper, every
-//! guard and every request through the layers is counted here, thread by thread, with an allocator that
+//! The first time, a thread takes a slab and its cells, block by block, and a label value gets its place. After that every
+//! helper, every guard and every request through the layers is counted here, thread by thread, with an allocator that
 //! counts.
 
 #[expect(dead_code, reason = "it also reads what guards have")]
@@ -300,7 +300,8 @@ fn metrics() -> Metrics {
     Metrics::builder().clock(Clock::manual()).mount::<Plain>().build().unwrap()
 }
 
-fn allocations(act: impl FnOnce()) -> u64 {
+fn allocations<T>(act: impl FnOnce() -> T) -> u64 {
+    let act = || _ = act();
     measure(act).count_total
 }
 
@@ -330,6 +331,58 @@ fn a_new_label_value_allocates_so_the_counting_works() {
     assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
     assert!(allocations(|| metrics.track_websocket_rejection("/new")) > 0);
     assert_eq!(allocations(|| metrics.track_websocket_rejection("/new")), 0);
+}
+
+/// A thousand endpoints that another thread has made known, recorded by a thread that has recorded before.
+#[test]
+fn a_thread_allocates_a_block_of_cells_when_it_first_writes_to_one() {
+    const BLOCK: u64 = 8 * 1_024;
+    let metrics = metrics();
+    let endpoints: Vec<_> = (0..1_000).map(|endpoint| format!("/orders/{endpoint}")).collect();
+    let record = move |endpoints: &[String]| {
+        for endpoint in endpoints {
+            metrics.track_http_request(&Method::GET, endpoint, StatusCode::OK, MS, (1, 1));
+        }
+    };
+    record(&endpoints);
+    let again = thread::spawn(move || {
+        metrics.track_jwt_validation(JwtStatus::Valid, MS);
+        let first = measure(|| record(&endpoints));
+        // About twenty endpoints to a block; tests beside this one take cells in between.
+        assert_eq!(first.bytes_total, first.count_total * BLOCK);
+        assert!((40..=100).contains(&first.count_total), "{} blocks", first.count_total);
+        allocations(|| record(&endpoints))
+    });
+    assert_eq!(again.join().unwrap(), 0);
+}
+
+#[test]
+fn distinct_users_allocate_as_their_sketch_grows() {
+    let metrics = metrics();
+    let users: Vec<_> = (0..10_000).map(|user| format!("user-{user}")).collect();
+    metrics.track_user_activity("the first one");
+    let note = || {
+        for user in &users {
+            metrics.track_user_activity(user);
+        }
+    };
+    let first = measure(note);
+    assert!((1..=20).contains(&first.count_total), "{} allocations", first.count_total);
+    assert!(first.bytes_max <= 8 * 1_024, "{} bytes", first.bytes_max);
+    assert_eq!(allocations(note), 0);
+}
+
+/// Of a subsystem that is off, and before an instance is installed.
+#[test]
+fn what_is_recorded_nowhere_does_not_allocate() {
+    let off = Metrics::builder().without("http").without("websocket").build().unwrap();
+    let record = |endpoint: &str| {
+        off.track_http_request(&Method::GET, endpoint, StatusCode::OK, MS, (1, 1));
+        off.track_websocket_rejection(endpoint);
+        backend_metrics::track_websocket_rejection(endpoint);
+    };
+    record("/orders");
+    assert_eq!(allocations(|| ["/orders", "/new", "/other"].map(record)), 0);
 }
 
 #[test]

@@ -75,19 +75,10 @@ use crate::{
 /// [`Instrument::instrument`](tracing::Instrument::instrument) does, and is dropped in it.
 ///
 /// [`MetricsLayer`](crate::middleware::MetricsLayer) records when the body ends, after the handler has
-/// returned. It goes inside of the layer that makes the span, and that one must enter the span for the polls
-/// of the body too, as `TraceLayer` of `tower-http` does:
+/// returned: it goes inside of the layer that makes the span. See [the order of
+/// layers](crate::middleware#the-order-of-layers).
 ///
-/// ```text
-/// ServiceBuilder::new()
-///     .layer(TraceLayer::new_for_http().make_span_with(make_span_with_trace_id))
-///     .layer(MetricsLayer::new(metrics))
-/// ```
-///
-/// (With `Router::layer` of axum it is the other way round: what is added last is outermost.)
-///
-/// A response that the client does not wait for is dropped outside of the span, and recorded without an
-/// exemplar.
+/// A response that is dropped before its end is dropped outside of the span, and recorded without an exemplar.
 #[derive(Clone, Debug)]
 pub struct TraceExemplars {
     field: &'static str,

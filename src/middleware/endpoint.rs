@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+#[cfg(feature = "axum")]
+use axum::extract::OriginalUri;
 use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, header};
 
 use super::path::NormalisedPath;
@@ -61,6 +63,15 @@ impl<'a> RequestHead<'a> {
             extensions: request.extensions(),
         }
     }
+
+    /// The path as the client sent it, where nested routers of axum have cut off their prefixes.
+    pub(super) fn whole_path(&self) -> &'a str {
+        #[cfg(feature = "axum")]
+        if let Some(OriginalUri(uri)) = self.extensions.get() {
+            return uri.path();
+        }
+        self.uri.path()
+    }
 }
 
 /// Finds the endpoint of a request.
@@ -77,6 +88,7 @@ pub(super) enum Found {
     Unknown(Box<str>),
 }
 
+#[inline]
 pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Extractor>) -> Found {
     let http = &metrics.http;
     let named = |template: &str| {
@@ -92,6 +104,11 @@ pub(super) fn find(metrics: Metrics, head: RequestHead<'_>, extractor: Option<Ex
     }
     if let Some(endpoint) = head.extensions.get::<Endpoint>() {
         return named(endpoint.as_str());
+    }
+    #[cfg(feature = "axum")]
+    if head.extensions.get::<OriginalUri>().is_some() {
+        // The request is in a router, none of whose routes matched.
+        return Found::Guessed(http.paths.unmatched());
     }
     if head.uri.path().is_empty() {
         return Found::Guessed(http.paths.unmatched());

@@ -46,16 +46,35 @@ impl MetricsLayer {
         self
     }
 
-    /// Leaves requests for these paths out; `*` at the end of one stands for the rest. Default: none.
+    /// Leaves requests for these paths out; `*` at the end of one stands for the rest. Default: none. Several calls
+    /// add up.
     ///
     /// For `/metrics` and health checks, whose many quick answers would hide slow ones.
+    ///
+    /// A path is compared as the client sent it, without the query: with the feature `axum` also in a nested router,
+    /// whose routes have a prefix. The paths are copied once and kept for the life of the process, so that the layer
+    /// stays one that is copied for each request.
+    ///
+    /// ```
+    /// use backend_metrics::{Metrics, middleware::MetricsLayer};
+    ///
+    /// let configured: Vec<String> = vec!["/api/health".into(), "/assets/*".into()];
+    /// let layer = MetricsLayer::new(Metrics::new()).exclude(["/metrics"]).exclude(configured);
+    /// ```
     #[must_use]
-    pub fn exclude(mut self, paths: &'static [&'static str]) -> Self {
-        self.excluded = paths;
+    pub fn exclude(mut self, paths: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut excluded = self.excluded.to_vec();
+        excluded.extend(paths.into_iter().map(|path| &*path.as_ref().to_owned().leak()));
+        self.excluded = excluded.leak();
         self
     }
 
-    pub(super) fn excludes(&self, path: &str) -> bool {
+    #[inline]
+    pub(super) fn excludes(&self, head: &RequestHead<'_>) -> bool {
+        if self.excluded.is_empty() {
+            return false;
+        }
+        let path = head.whole_path();
         self.excluded.iter().any(|excluded| match excluded.strip_suffix('*') {
             Some(start) => path.starts_with(start),
             None => path == *excluded,

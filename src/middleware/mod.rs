@@ -5,20 +5,41 @@
 //!
 //! | what happened | `http_requests_total` | duration | active | also |
 //! | --- | --- | --- | --- | --- |
-//! | the body was sent to its end | its status | to the end | down | sizes |
+//! | the body was handed over to its end | its status | to the end | down | sizes |
 //! | the service failed | 500 | to the failure | down | `application_errors_total` |
 //! | the service panicked | 500 | to the panic | down | `http_panics_total` |
 //! | the service failed or panicked before the call | 500 of `unmatched` | to the failure | down | as above |
-//! | the client went away while the service was not ready | 499 of `unmatched` | until then | down | `http_requests_cancelled_total` |
-//! | the client went away before or during the body | 499 | until then | down | `http_requests_cancelled_total` |
+//! | it was dropped while the service was not ready | 499 of `unmatched` | until then | down | `http_requests_cancelled_total` |
+//! | it was dropped before its end: the client left, or a timeout outside of the layer expired | 499 | until then | down | `http_requests_cancelled_total` |
 //! | the body failed | its status | to the failure | down | `application_errors_total` |
 //! | the body panicked | its status | to the panic | down | `http_panics_total` |
 //! | an upgrade (101, or a 2xx to CONNECT) | its status | to the head | down at the head | |
 //! | a stream of events | its status | to the head | down when the body ends | size |
 //!
 //! The record is made where the gauge goes down: the requests that were started are those that are recorded
-//! and those that are active. A response without a body (to HEAD, 1xx, 204, 304) was sent to its end with
-//! its head.
+//! and those that are active. A response without a body (to HEAD, 1xx, 204, 304) is at its end with its head.
+//!
+//! 499 says that the request was dropped from outside, before its response was handed over: by its client, or by a
+//! timeout further out, such as tonic's `Server::timeout` or a `TimeoutLayer` around this layer. The layer cannot tell
+//! them apart, and what the client then gets is not seen here: put timeouts inside of the layer where you can, and their
+//! status is recorded. [`ClientLayer`] counts a request that is dropped before the head of its response, by its caller
+//! or by a timeout around the layer, with the status `error`.
+//!
+//! # The order of layers
+//!
+//! From the outside to the inside:
+//!
+//! 1. what finds the endpoint, where no router of axum does: a function that puts in an [`Endpoint`];
+//! 2. what makes the span of the request, such as `TraceLayer` of `tower-http`: a request is recorded when its body
+//!    ends, and has an [exemplar](#exemplars) if that is in the span;
+//! 3. what turns panics into responses, such as `CatchPanicLayer`: the layer records a panic and passes it on;
+//! 4. [`MetricsLayer`];
+//! 5. whatever answers or refuses requests by itself: timeouts, limits, load shedding, authentication, CORS,
+//!    compression. So their answers are recorded, with the sizes of compressed bodies;
+//! 6. the handlers.
+//!
+//! A `ServiceBuilder` lists layers in this order. Those that are added to an axum router one by one are in the
+//! opposite order: the last one is the outermost.
 //!
 //! # The endpoint
 //!
@@ -56,11 +77,17 @@
 //! Methods and statuses have caps ([`Builder::cap_of`](crate::Builder::cap_of)), so that the series of a service are
 //! bounded whatever its clients send: [`Metrics::max_lines`](crate::Metrics::max_lines).
 //!
+//! In an axum router, a request that no route matched is `unmatched`, whatever the fallback answers. Routers that are used
+//! as services can carry their templates out: see the layer `MatchedPathLayer` (feature `axum`).
+//!
 //! # Bodies
 //!
-//! Response bodies are counted frame by frame as they are sent. A body has ended when it gives no further
-//! frame, when it says so itself, or when as many bytes were sent as it said before, or else its head: servers
-//! drop a finished body without asking it again. A stream of events is one whose length nobody says; it has no
+//! Response bodies are counted frame by frame as they are handed to the server, which is before their bytes are sent: a
+//! server such as hyper takes the next frame once its buffer has room. So a body of many frames ends about when its
+//! last byte is sent, and a client that leaves in its midst is seen. A body of a single frame, such as a `String`, is over
+//! once the server has taken that, whether the client reads all of it, slowly, or leaves. A body has ended when it gives
+//! no further frame, when it says so itself, or when as many bytes were handed over as it said before, or else its head:
+//! servers drop a finished body without asking it again. A stream of events is one whose length nobody says; it has no
 //! end of its own. `size_hint`, `is_end_stream` and trailers pass through. The size of a request is what its
 //! head announces; one of unknown length is no sample.
 //!
@@ -117,15 +144,14 @@
 //!
 //! # Exemplars
 //!
-//! A request is recorded when its body ends. So that the record is made in the request's trace, the layer goes
-//! inside of the one that makes the span, and that one enters the span for the polls of the body too. The
-//! `TraceLayer` of `tower-http` does; see the layer `TraceExemplars` (feature `exemplars`).
+//! A request is recorded in its trace if the layer that makes the span is outside of this one and enters the span for the
+//! polls of the body too, as the `TraceLayer` of `tower-http` does; see the layer `TraceExemplars` (feature `exemplars`).
 //!
 //! # Panics
 //!
 //! A panic is recorded and takes its usual way. One before the endpoint is found, of the function for it or of the
 //! request's body that is asked its size, counts under `unmatched`. What a server asks of a body beside its frames is
-//! not watched: if that panics, the request counts as one whose client went away.
+//! not watched: if that panics, the request counts as dropped.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -138,7 +164,7 @@
 //! # async fn main() {
 //! let metrics = Metrics::new();
 //! let service = ServiceBuilder::new()
-//!     .layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]))
+//!     .layer(MetricsLayer::new(metrics).exclude(["/metrics", "/health"]))
 //!     .service(service_fn(async |_: Request<String>| {
 //!         Ok::<_, Infallible>(Response::new("an order".to_owned()))
 //!     }));
@@ -154,11 +180,15 @@ mod endpoint;
 mod exchange;
 mod future;
 mod layer;
+#[cfg(feature = "axum")]
+mod matched_path;
 mod path;
 mod readiness;
 mod server;
 mod service;
 
+#[cfg(feature = "axum")]
+pub use self::matched_path::{MatchedPathFuture, MatchedPathLayer, MatchedPathService};
 #[cfg(fuzzing)]
 pub(crate) use self::path::NormalisedPath;
 pub use self::{

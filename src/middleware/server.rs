@@ -31,7 +31,7 @@ impl ServerExchange {
         size: Option<u64>,
         watch: Stopwatch,
     ) -> Running<Self> {
-        if layer.excludes(head.uri.path()) {
+        if layer.excludes(&head) {
             return Running(None);
         }
         let metrics = watch.metrics();
@@ -68,10 +68,10 @@ pub(super) struct Starting<'a>(
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        let Self(layer, RequestHead { method, uri, .. }, watch) = *self;
-        if !layer.excludes(uri.path()) {
+        let Self(layer, head, watch) = *self;
+        if !layer.excludes(&head) {
             let unmatched = layer.metrics.http.paths.unmatched();
-            HttpRequestGuard::new(watch, method.into(), unmatched, None).panicked();
+            HttpRequestGuard::new(watch, head.method.into(), unmatched, None).panicked();
         }
     }
 }

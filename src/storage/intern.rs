@@ -480,6 +480,10 @@ impl Domain {
 
     #[inline(never)]
     fn get_uncached(&'static self, set: usize, first: &str, second: &str) -> &'static Entry {
+        if self.cap() == 0 {
+            // It is off, and has no values to be found.
+            return self.other();
+        }
         let there = self.in_table(first, second);
         if let Some(entry) = there
             && entry.is_there()

@@ -11,8 +11,11 @@
 //! | `http_request_size_bytes` | `method`, `endpoint` | at the end, if the request says its size |
 //! | `http_response_size_bytes` | `method`, `endpoint` | at the end of the response body |
 //! | `http_active_requests` | `endpoint` | up with the request, down at its end |
-//! | `http_requests_cancelled_total` | `method`, `endpoint` | when the client went away |
+//! | `http_requests_cancelled_total` | `method`, `endpoint` | when it was dropped from outside, by its client or by a timeout further out |
 //! | `http_panics_total` | `endpoint` | when the handler or the body panicked |
+//!
+//! The response body ends here once its last frame is handed to the server, which is before the client has read it: see
+//! [bodies](crate::middleware#bodies).
 //!
 //! ```
 //! use backend_metrics::Metrics;
@@ -65,13 +68,15 @@ families! {
 
         /// Requests by how they were answered
         ///
-        /// 499 where the client went away, 500 where the handler failed or panicked before the head.
+        /// 499 where the request was dropped from outside, by its client or by a timeout further out; 500 where the
+        /// handler failed or panicked before the head.
         pub requests: CounterFamily<Open<HttpResponse>> = "http_requests_total",
 
-        /// Time from the request to the last byte of the response
+        /// Time from the request until the server has taken the whole response
         ///
         /// For an upgrade or an event stream: to the response head. Requests that were cancelled or failed
         /// are included, and so is the time that a request waits until the service is ready for it.
+        /// A body of a single frame is taken at once, however slowly the client reads it.
         pub request_duration: HistogramFamily<Open<HttpRoute>> =
             "http_request_duration_seconds" in buckets::REQUEST,
 
@@ -81,8 +86,9 @@ families! {
         pub request_size: HistogramFamily<Open<HttpRoute>, u64> =
             "http_request_size_bytes" in buckets::SIZE,
 
-        /// Size of response bodies as far as they were sent
+        /// Size of response bodies as far as the server has taken them
         ///
+        /// A frame counts as a whole once the server has it, whether all of it reaches the client or not.
         /// Requests that got no head, and upgrades, have no body and are no samples.
         pub response_size: HistogramFamily<Open<HttpRoute>, u64> = "http_response_size_bytes"
             in &[100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0],
@@ -98,7 +104,9 @@ families! {
         pub time_to_first_byte: HistogramFamily<Open<HttpRoute>> =
             "http_time_to_first_byte_seconds" in buckets::REQUEST,
 
-        /// Requests whose client went away before the end of the response
+        /// Requests dropped before the end of the response: by the client or a timeout further out
+        ///
+        /// They have the status 499. A timeout inside of the layer counts with the status that it answers.
         pub requests_cancelled: CounterFamily<Open<HttpRoute>> = "http_requests_cancelled_total",
 
         /// Requests whose handler or response body panicked
@@ -147,7 +155,7 @@ impl NestedLabels for HttpResponse {
 /// The endpoint of requests that no route fits.
 pub const UNMATCHED: &str = "unmatched";
 
-/// The status of a request whose client went away: 499, as proxies have it.
+/// The status of a request that was dropped from outside: 499, as proxies have it.
 fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT)
 }
@@ -289,7 +297,7 @@ helpers! {
 /// A request that is under way. Dropped before its end it counts as cancelled, with the status 499; dropped by a panic
 /// as [`panicked`](Self::panicked).
 #[derive(Debug)]
-#[must_use = "a guard dropped at once records a request whose client went away"]
+#[must_use = "a guard dropped at once records a request that was dropped before its head"]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "any of them can be true, whatever the others are"
@@ -388,13 +396,13 @@ impl HttpRequestGuard {
         self.first_byte != UNKNOWN
     }
 
-    /// Some bytes of the response's body were sent.
+    /// Some bytes of the response's body were handed over.
     #[inline]
     pub fn sent(&mut self, bytes: u64) {
         self.sent = self.sent.saturating_add(bytes);
     }
 
-    /// The response was sent to its end.
+    /// The response was handed over to its end.
     #[inline]
     pub fn end(mut self) {
         self.complete();
@@ -430,7 +438,7 @@ impl HttpRequestGuard {
         self.ended = true;
     }
 
-    /// The response was sent to its end with its head.
+    /// The response was at its end with its head.
     pub(crate) fn end_with_head(&mut self) {
         self.ends_with_head = true;
         self.ended = true;

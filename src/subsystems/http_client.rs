@@ -37,7 +37,8 @@ families! {
 
         /// Requests to other services by how they were answered
         ///
-        /// The status is `error` where no response came, it broke off, or the caller gave up before the head.
+        /// The status is `error` where no response came, it broke off, or the request was dropped before the head: by
+        /// its caller, or by a timeout around the client layer.
         pub requests: CounterFamily<Open<UpstreamResponse>> = "http_client_requests_total",
 
         /// Time from the request to the end of the response

@@ -10,7 +10,7 @@ use crate::{
 #[test]
 fn paths_can_be_left_out() {
     let test = Test::new();
-    let layer = test.layer().exclude(&["/metrics", "/health/*", "/static*"]);
+    let layer = test.layer().exclude(["/metrics", "/health/*", "/static*"]);
     let service = layer.layer(Answers { clock: test.clock.clone() });
     for path in [
         "/metrics",

@@ -117,7 +117,7 @@ fn a_panic_before_the_endpoint_is_found_is_a_500_of_none() {
     // One that is left out stays so.
     let test = Test::new();
     let mut service =
-        test.layer().exclude(&["/orders/*"]).layer(Answers { clock: test.clock.clone() });
+        test.layer().exclude(["/orders/*"]).layer(Answers { clock: test.clock.clone() });
     let mut request = order("GET", Plan::ok());
     *request.body_mut() = Scripted::whose_size_panics();
     panics(|| service.call(request));

@@ -139,7 +139,7 @@ impl Sent {
         if self.side == Side::Client {
             self.run(ClientLayer::new(metrics, self.to).layer(service), clock);
         } else {
-            self.run(MetricsLayer::new(metrics).exclude(&["/health"]).layer(service), clock);
+            self.run(MetricsLayer::new(metrics).exclude(["/health"]).layer(service), clock);
         }
     }
 

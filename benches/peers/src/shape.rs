@@ -198,12 +198,12 @@ names! {
     QUERIES: "database_queries_total" "Queries by what they do and how they ended";
     QUERY_DURATION: "database_query_duration_seconds" "Time from sending a query to its last row";
     REQUESTS: "http_requests_total" "Requests by how they were answered";
-    REQUEST_DURATION: "http_request_duration_seconds" "Time from the request to the last byte of the response";
+    REQUEST_DURATION: "http_request_duration_seconds" "Time from the request until the server has taken the whole response";
     REQUEST_BYTES: "http_request_size_bytes" "Size of request bodies as announced by the client";
-    RESPONSE_BYTES: "http_response_size_bytes" "Size of response bodies as far as they were sent";
+    RESPONSE_BYTES: "http_response_size_bytes" "Size of response bodies as far as the server has taken them";
     FIRST_BYTE: "http_time_to_first_byte_seconds" "Time from the request to the response head";
     ACTIVE: "http_active_requests" "Requests that are not finished";
-    CANCELLED: "http_requests_cancelled_total" "Requests whose client went away before the end of the response";
+    CANCELLED: "http_requests_cancelled_total" "Requests dropped before the end of the response: by the client or a timeout further out";
     PANICS: "http_panics_total" "Requests whose handler or response body panicked";
 }
 

@@ -65,10 +65,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Option<Exporter>) {
     let (metrics, stop, measured) = (app.metrics, app.stop.clone(), exporter.is_some());
     let handlers = service_fn(move |request| answer(app.clone(), exporter.clone(), request));
+    // The order that the documentation of `backend_metrics::middleware` explains.
     let layers = ServiceBuilder::new()
-        // Before the layers, so that they know the endpoint when the request starts.
         .map_request(routes::match_route)
-        // Around the metrics layer, which records within the request's span: so its trace id is at hand.
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(span)
@@ -76,10 +75,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, exporter: Option<Export
                 .on_response(())
                 .on_failure(()),
         )
-        // Around it too: it records a panic and lets it go on.
         .layer(CatchPanicLayer::new());
     if measured {
-        let layers = layers.layer(MetricsLayer::new(metrics).exclude(&["/metrics", "/health"]));
+        let layers = layers.layer(MetricsLayer::new(metrics).exclude(["/metrics", "/health"]));
         accept(listener, layers.service(handlers), stop).await;
     } else {
         accept(listener, layers.service(handlers), stop).await;

@@ -84,7 +84,7 @@ fn overview() -> Row {
                 .details("Database and cache", "backend-db-cache")
                 .alert("HighAPILatency"),
             timeseries("Request rate", unit::REQUESTS)
-                .says("Finished requests by the class of their status. A drop without a deployment is an outage in front of the service; 499 (the client went away) is in 4xx.")
+                .says("Finished requests by the class of their status. A drop without a deployment is an outage in front of the service; 499 (dropped by the client or by a timeout further out) is in 4xx.")
                 .query("{{class}}", r#"sum by (class) (label_replace(rate(http_requests_total{@}[$__rate_interval]), "class", "${1}xx", "status", "(.).."))"#)
                 .stacked()
                 .colour("1xx", "blue")
@@ -155,7 +155,7 @@ fn errors() -> Row {
                 .query("{{endpoint}}", r#"sum by (endpoint) (rate(http_requests_total{@, status=~"5.."}[$__rate_interval]))"#)
                 .stacked(),
             timeseries("Cancelled requests by endpoint", unit::REQUESTS)
-                .says("Clients that went away before the end of the answer. Many at once: they ran into a timeout of their own, so look at latency.")
+                .says("Dropped before the end of the answer, by the client or by a timeout further out. Many at once: they ran into that timeout, so look at latency.")
                 .rate("http_requests_cancelled_total", &["endpoint"]),
             timeseries("Application errors by type", unit::EVENTS)
                 .says("Errors that the code reports, by type and severity. The type is the same as in the log.")
@@ -182,7 +182,7 @@ fn details() -> Row {
                 .says("The busiest endpoints over the whole range.")
                 .query("{{endpoint}}", "topk(10, sum by (endpoint) (rate(http_requests_total{@}[$__range])))"),
             pie("HTTP status code distribution")
-                .says("Answers by status over the whole range. 404 and 401 are mostly clients; 429 is the rate limit, 499 a client that went away.")
+                .says("Answers by status over the whole range. 404 and 401 are mostly clients; 429 is the rate limit, 499 a request dropped by its client or by a timeout further out.")
                 .query("{{status}}", "sum by (status) (increase(http_requests_total{@}[$__range]))")
                 .outcomes(),
             bars("Requests by method", unit::REQUESTS)
@@ -195,7 +195,7 @@ fn details() -> Row {
                 .says("Bytes of the body that the head announces.")
                 .p95("http_request_size_bytes", &["endpoint"]),
             timeseries("Response size (p95)", unit::BYTES)
-                .says("Bytes of the body that were sent. A list without a limit shows here first.")
+                .says("Bytes of the body that the server has taken. A list without a limit shows here first.")
                 .p95("http_response_size_bytes", &["endpoint"]),
         ],
     )

@@ -22,6 +22,6 @@ async fn main() -> io::Result<()> {
             Ok(server::order().map(Either::Right))
         }
     });
-    let layer = MetricsLayer::new(metrics).exclude(&["/metrics"]);
+    let layer = MetricsLayer::new(metrics).exclude(["/metrics"]);
     server::serve(TowerToHyperService::new(layer.layer(handlers))).await
 }

@@ -38,7 +38,7 @@ mod http {
     /// Requests by how they were answered
     pub fn requests_total(method: Method, endpoint: &String, status: u16) -> ThreadLocalCounter;
 
-    /// Time from the request to the last byte of the response
+    /// Time from the request until the server has taken the whole response
     #[ctor = HistogramBuilder { buckets: shape::REQUEST }]
     pub fn request_duration_seconds(method: Method, endpoint: &String) -> TimeHistogram;
 
@@ -46,7 +46,7 @@ mod http {
     #[ctor = HistogramBuilder { buckets: shape::SIZE }]
     pub fn request_size_bytes(method: Method, endpoint: &String) -> Histogram;
 
-    /// Size of response bodies as far as they were sent
+    /// Size of response bodies as far as the server has taken them
     #[ctor = HistogramBuilder { buckets: shape::RESPONSE_SIZE }]
     pub fn response_size_bytes(method: Method, endpoint: &String) -> Histogram;
 
@@ -57,7 +57,7 @@ mod http {
     /// Requests that are not finished
     pub fn active_requests(endpoint: &String) -> Gauge;
 
-    /// Requests whose client went away before the end of the response
+    /// Requests dropped before the end of the response: by the client or a timeout further out
     pub fn requests_cancelled_total(method: Method, endpoint: &String) -> Counter;
 
     /// Requests whose handler or response body panicked

@@ -86,13 +86,13 @@ pub struct Measured {
     /// Requests by how they were answered
     #[metric(label_set = ResponseSet::new(endpoints.clone()))]
     http_requests_total: CounterVec<ResponseSet>,
-    /// Time from the request to the last byte of the response
+    /// Time from the request until the server has taken the whole response
     #[metric(label_set = RouteSet::new(endpoints.clone()), metadata = bounds(shape::REQUEST))]
     http_request_duration_seconds: HistogramVec<RouteSet, 11>,
     /// Size of request bodies as announced by the client
     #[metric(label_set = RouteSet::new(endpoints.clone()), metadata = bounds(shape::SIZE))]
     http_request_size_bytes: HistogramVec<RouteSet, 5>,
-    /// Size of response bodies as far as they were sent
+    /// Size of response bodies as far as the server has taken them
     #[metric(label_set = RouteSet::new(endpoints.clone()), metadata = bounds(shape::RESPONSE_SIZE))]
     http_response_size_bytes: HistogramVec<RouteSet, 6>,
     /// Time from the request to the response head
@@ -101,7 +101,7 @@ pub struct Measured {
     /// Requests that are not finished
     #[metric(label_set = EndpointSet::new(endpoints.clone()))]
     http_active_requests: GaugeVec<EndpointSet>,
-    /// Requests whose client went away before the end of the response
+    /// Requests dropped before the end of the response: by the client or a timeout further out
     #[metric(label_set = RouteSet::new(endpoints.clone()))]
     http_requests_cancelled_total: CounterVec<RouteSet>,
     /// Requests whose handler or response body panicked
