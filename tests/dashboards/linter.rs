@@ -205,7 +205,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sample::sample;
+
+    /// The sample as the linter wants it. All jobs are every job there, which is why `.lint` has the rule.
+    fn sample() -> Dashboard {
+        let mut sample = crate::sample::sample();
+        sample.json["templating"]["list"][1]["allValue"] = json!(".+");
+        sample
+    }
 
     #[test]
     fn the_sample_breaks_no_rule() {
@@ -221,6 +227,7 @@ mod tests {
             ("uneditable-dashboard", "/editable", json!(null)),
             ("template-datasource-rule", "/templating/list/0/label", json!("Source")),
             ("template-job-rule", "/templating/list/1/label", json!("job")),
+            ("template-job-rule", "/templating/list/1/allValue", json!(null)),
             ("template-instance-rule", "/templating/list/2/allValue", json!(".*")),
             ("template-on-time-change-reload-rule", "/templating/list/2/refresh", json!(1)),
             ("template-label-promql-rule", "/templating/list/2/query/query", json!("labels(up)")),
