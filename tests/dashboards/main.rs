@@ -4,6 +4,7 @@
 //! What their queries ask for is the matter of the test `queries`.
 
 mod alerts;
+mod colours;
 mod dashboard;
 mod exclusions;
 #[path = "../common/expressions.rs"]

@@ -183,8 +183,7 @@ fn details() -> Row {
                 .query("{{endpoint}}", "topk(10, sum by (endpoint) (rate(http_requests_total{@}[$__range])))"),
             pie("HTTP status code distribution")
                 .says("Answers by status over the whole range. 404 and 401 are mostly clients; 429 is the rate limit, 499 a client that went away.")
-                .query("{{status}}", "sum by (status) (increase(http_requests_total{@}[$__range]))")
-                .outcomes(),
+                .query("{{status}}", "sum by (status) (increase(http_requests_total{@}[$__range]))"),
             bars("Requests by method", unit::REQUESTS)
                 .says("`OTHER` is a method that HTTP does not define: a scanner, mostly.")
                 .rate("http_requests_total", &["method"]),

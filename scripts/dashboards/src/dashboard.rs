@@ -48,7 +48,8 @@ pub(crate) fn row(
     alert: &'static str,
     panels: impl IntoIterator<Item = Panel>,
 ) -> Row {
-    Row { title, panels: panels.into_iter().map(|panel| panel.or_alert(alert)).collect() }
+    let finished = panels.into_iter().map(|panel| panel.or_alert(alert).coloured());
+    Row { title, panels: finished.collect() }
 }
 
 impl Dashboard {

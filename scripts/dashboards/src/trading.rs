@@ -223,6 +223,9 @@ fn ticker() -> Row {
             timeseries("Circuit breaker transitions", unit::EVENTS)
                 .says("To which state it went. Back and forth: the service half works.")
                 .rate("ticker_service_circuit_breaker_transitions_total", &["state"])
+                .colour("closed", "green")
+                .colour("open", "red")
+                .colour("half_open", "yellow")
                 .alert("CircuitBreakerOpen"),
             timeseries("Ticker service retries", unit::EVENTS)
                 .says("Calls that were made again. Retries hide errors from users, and add load.")

@@ -75,7 +75,7 @@ impl Panel {
             self.limits.iter().map(|limit| json!({"color": limit.colour, "value": limit.value})),
         );
         let mut defaults = json!({
-            "color": {"mode": self.colours()},
+            "color": self.colour.clone().unwrap_or_else(|| json!({"mode": self.colours()})),
             "custom": self.custom(),
             "mappings": self.mappings,
             "thresholds": {"mode": "absolute", "steps": steps},

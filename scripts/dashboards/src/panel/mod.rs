@@ -1,5 +1,6 @@
 //! A panel: what it is called, what it means, what it asks for, and its limits.
 
+mod colours;
 mod json;
 
 use serde_json::{Map, Value, json};
@@ -21,16 +22,6 @@ pub(crate) mod unit {
     pub(crate) const RUPEES: &str = "currencyINR";
     pub(crate) const SECONDS: &str = "s";
 }
-
-/// Labels whose values are outcomes.
-const OUTCOMES: &[&str] = &["decision", "level", "outcome", "status"];
-
-/// The ends of names and their colours.
-const COLOURS: [(&str, &str); 3] = [
-    (r"/(^| )(success|passed|valid|accepted|allowed|committed|info|2..)$/", "green"),
-    (r"/(^| )(cancelled|expired|fallback|warn|4..)$/", "yellow"),
-    (r"/(^| )(error|failed|rejected|timeout|invalid|limited|rolled_back|5..)$/", "red"),
-];
 
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
@@ -83,6 +74,8 @@ pub(crate) struct Panel {
     targets: Vec<Target>,
     base_colour: &'static str,
     limits: Vec<Limit>,
+    /// What series are coloured by in place of what panels of its kind are.
+    colour: Option<Value>,
     min: Option<f64>,
     max: Option<f64>,
     /// The shortest time between two points.
@@ -156,6 +149,7 @@ impl Panel {
             targets: Vec::new(),
             base_colour: "green",
             limits: Vec::new(),
+            colour: None,
             min: None,
             max: None,
             interval: None,
@@ -188,19 +182,9 @@ impl Panel {
         self
     }
 
-    /// Events per second of a counter, by labels. Those of a label that tells good from bad have its colours.
+    /// Events per second of a counter, by labels.
     pub(crate) fn rate(self, counter: &str, by: &[&str]) -> Self {
-        let is_outcome = by.iter().any(|label| OUTCOMES.contains(label));
-        let panel = if is_outcome { self.outcomes() } else { self };
-        panel.query(&legend(by), query::rate(counter, by))
-    }
-
-    /// Series whose names end in a good or bad outcome have its colour.
-    pub(crate) fn outcomes(self) -> Self {
-        COLOURS.iter().fold(self, |panel, (pattern, colour)| {
-            let matcher = json!({"id": "byRegexp", "options": pattern});
-            panel.property(&matcher, "color", &json!({"mode": "fixed", "fixedColor": colour}))
-        })
+        self.query(&legend(by), query::rate(counter, by))
     }
 
     /// The sum of a gauge, by labels.
