@@ -6,6 +6,7 @@
 mod alerts;
 mod colours;
 mod dashboard;
+mod drawing;
 mod exclusions;
 #[path = "../common/expressions.rs"]
 mod expressions;

@@ -28,7 +28,13 @@ pub(crate) fn sample() -> Dashboard {
                 "description": "Slow requests.",
                 "fieldConfig": {
                     "defaults": {
-                        "custom": {"drawStyle": "line", "thresholdsStyle": {"mode": "dashed"}},
+                        "custom": {
+                            "axisSoftMax": 0.001,
+                            "drawStyle": "line",
+                            "thresholdsStyle": {"mode": "dashed"},
+                        },
+                        "min": 0,
+                        "noValue": "Nothing recorded",
                         "thresholds": {"mode": "absolute", "steps": [
                             {"color": "green", "value": null},
                             {"color": "red", "value": 1.0},
@@ -111,9 +117,10 @@ fn stat(id: u32, title: &str, x: u32, y: u32) -> Value {
         "fieldConfig": {
             "defaults": {
                 "links": [{"title": "More", "url": "/d/backend-trading?${__url_time_range}"}],
+                "noValue": "Nobody",
                 "thresholds": {
                     "mode": "absolute",
-                    "steps": [{"color": "green", "value": null}],
+                    "steps": [{"color": "text", "value": null}],
                 },
                 "unit": "short",
             },

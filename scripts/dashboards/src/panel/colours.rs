@@ -56,6 +56,9 @@ const VERDICTS: [Verdict; 3] = [
     },
 ];
 
+/// The most series for a legend below the graph.
+const FEW: usize = 4;
+
 /// Colours that say nothing.
 const NEUTRAL: [&str; 8] =
     ["blue", "purple", "#37bfc7", "#e377c2", "light-blue", "light-purple", "dark-blue", "#a0a7b3"];
@@ -128,6 +131,14 @@ impl Panel {
         self
     }
 
+    /// Whether its legend is longer than a third of its height has room for.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let series = |target: &Target| -> usize {
+            labels(&target.legend).iter().map(|label| count(target, label)).product()
+        };
+        self.kind == Kind::TimeSeries && self.targets.iter().map(series).sum::<usize>() > FEW
+    }
+
     fn has_colour(&self, name: &str) -> bool {
         let of_name = self.overrides.iter().filter(|one| one["matcher"]["options"] == name);
         let mut properties = of_name.filter_map(|one| one["properties"].as_array()).flatten();
@@ -150,6 +161,15 @@ fn is_closed(target: &Target, label: &str) -> bool {
 
 fn has_codes(target: &Target, label: &str) -> bool {
     matches!(set(target, label), Some(ValueSet::Status(_)))
+}
+
+/// How many values of a label there are, or so. Those that are not of a family are of the target: of few.
+fn count(target: &Target, label: &str) -> usize {
+    match set(target, label) {
+        Some(ValueSet::Closed(values) | ValueSet::OnUse(values)) => values.len(),
+        Some(_) => 2 * FEW,
+        None => 1,
+    }
 }
 
 /// The values of a label, codes aside, if it has such.

@@ -82,6 +82,9 @@ pub(crate) struct Panel {
     interval: Option<&'static str>,
     stacked: bool,
     logarithmic: bool,
+    /// What the axis reaches to, at least.
+    soft_min: Option<f64>,
+    soft_max: Option<f64>,
     decimals: Option<u8>,
     no_value: Option<&'static str>,
     mappings: Vec<Value>,
@@ -127,9 +130,11 @@ pub(crate) fn states(title: &'static str) -> Panel {
     Panel::new(Kind::States, title, "none")
 }
 
-/// Series as rows, at the end of the range.
+/// Series as rows, at the end of the range. A cell of a series without the label has no more than a dash: the text
+/// for a table without rows is not for it.
 pub(crate) fn table(title: &'static str) -> Panel {
-    Panel::new(Kind::Table, title, "none").instant()
+    let cells = json!({"id": "byRegexp", "options": ".*"});
+    Panel::new(Kind::Table, title, "none").instant().property(&cells, "noValue", &json!("–"))
 }
 
 /// Lines of the log.
@@ -155,6 +160,8 @@ impl Panel {
             interval: None,
             stacked: false,
             logarithmic: false,
+            soft_min: None,
+            soft_max: None,
             decimals: None,
             no_value: None,
             mappings: Vec::new(),
@@ -257,9 +264,16 @@ impl Panel {
         self
     }
 
-    /// Small values can be told apart beside large ones.
-    pub(crate) fn logarithmic(mut self) -> Self {
+    /// Small values can be told apart beside large ones. The axis reaches to `soft_max` at least.
+    pub(crate) fn logarithmic(mut self, soft_max: f64) -> Self {
         self.logarithmic = true;
+        self.soft_max = Some(soft_max);
+        self
+    }
+
+    /// The axis reaches down to this at least.
+    pub(crate) fn soft_min(mut self, soft_min: f64) -> Self {
+        self.soft_min = Some(soft_min);
         self
     }
 
@@ -383,6 +397,18 @@ impl Panel {
     fn instant(mut self) -> Self {
         self.span = Span::Instant;
         self
+    }
+}
+
+/// What an axis from zero reaches to at least: without, Grafana draws nothing but zeros on an axis to 100.
+fn soft_max(unit: &str) -> f64 {
+    match unit {
+        unit::BYTES => 1000.0,
+        unit::NUMBER | unit::RUPEES => 1.0,
+        unit::RATIO => 0.01,
+        unit::SECONDS => 0.001,
+        // Rates: one event in ten seconds.
+        _ => 0.1,
     }
 }
 
