@@ -34,6 +34,16 @@ fn zeros_are_not_drawn_on_an_axis_to_a_hundred() {
 }
 
 #[test]
+fn names_have_the_whole_width_of_their_bars() {
+    assert_none(|dashboard| {
+        faults(dashboard, |panel| {
+            let placement = &panel["options"]["namePlacement"];
+            (panel["type"] == "bargauge" && placement != "top").then(|| placement.to_string())
+        })
+    });
+}
+
+#[test]
 fn a_long_legend_is_beside_its_graph() {
     assert_none(legends);
 }
@@ -93,8 +103,13 @@ fn axes(dashboard: &Dashboard) -> Vec<String> {
         let (min, max) = (defaults["min"].as_f64(), defaults["max"].as_f64());
         let soft = |name: &str| defaults["custom"][name].as_f64();
         let (soft_min, soft_max) = (soft("axisSoftMin"), soft("axisSoftMax"));
+        // An axis of powers goes by no soft end, and without one shows no limits above what happens.
+        let powers = defaults["custom"]["scaleDistribution"]["type"] == "symlog";
         match (min.or(soft_min), max.or(soft_max)) {
             _ if panel["type"] != "timeseries" => None,
+            _ if powers && steps(panel).len() > 1 && max.is_none() => {
+                Some("the limits are out of sight".to_owned())
+            }
             (Some(low), Some(high)) if low < high => None,
             // Below zero too, as far as it goes.
             (None, Some(high)) if high > 0.0 && max.is_none() => None,
@@ -151,7 +166,7 @@ fn what_is_drawn_otherwise_is_found() {
     }
     let expr = "/panels/1/targets/0/expr";
     let defaults = "/panels/1/fieldConfig/defaults";
-    let changes: [(fn(&Dashboard) -> Vec<String>, String, Value); 9] = [
+    let changes: [(fn(&Dashboard) -> Vec<String>, String, Value); 10] = [
         (mute, format!("{defaults}/noValue"), json!("")),
         (mute, format!("{defaults}/noValue"), json!("0")),
         (mute, "/panels/1/type".to_owned(), json!("table")),
@@ -164,6 +179,11 @@ fn what_is_drawn_otherwise_is_found() {
         ),
         (axes, format!("{defaults}/custom/axisSoftMax"), json!(null)),
         (axes, format!("{defaults}/min"), json!(2)),
+        (
+            axes,
+            format!("{defaults}/custom"),
+            json!({"axisSoftMax": 1, "scaleDistribution": {"log": 10, "type": "symlog"}}),
+        ),
         (legends, "/panels/1/targets/0/legendFormat".to_owned(), json!("{{endpoint}}")),
     ];
     for (check, place, value) in changes {

@@ -63,14 +63,16 @@ fn overview() -> Row {
             timeseries("Burn rate", unit::NUMBER)
                 .says("How many times as fast as allowed the budget goes, over 5 minutes: at 1 it lasts 30 days. A page comes at 14.4 over an hour and at 6 over six hours, a ticket at 3 over a day and at 1 over three.")
                 .query("{{slo}}", r#"slo:current_burn_rate:ratio{job=~"$job", slo=~"$slo"}"#)
-                .logarithmic(20.0)
+                .logarithmic()
+                // All events bad, where one in a thousand is allowed. An axis of powers knows no softer end.
+                .max(1000.0)
                 .steps(&[(1.0, "yellow"), (3.0, "yellow"), (6.0, "orange"), (14.4, "red")])
                 .alert("SLOErrorBudgetBurn")
                 .size(12, 10),
             timeseries("Events by objective", unit::EVENTS)
                 .says("How much each objective is measured on. A ratio of a handful of events at night says little.")
                 .query("{{slo}}", r#"slo:events:rate5m{job=~"$job", slo=~"$slo"}"#)
-                .logarithmic(10.0)
+                .logarithmic()
                 .size(24, 8),
         ],
     )

@@ -81,10 +81,15 @@ impl Panel {
                 [] if !target.legend.contains("{{") => names.push((false, target.legend.clone())),
                 [label] if is_closed(&target, label) => {
                     let telling = TELLING.contains(label);
-                    let values = values(&target, label).unwrap_or_default();
-                    names.extend(values.iter().map(|&value| (telling, value.to_owned())));
+                    names.extend(all(&target, &[label]).into_iter().map(|name| (telling, name)));
                 }
                 [.., last] if TELLING.contains(last) => self = self.coloured_by(&target, last),
+                several if several.iter().all(|label| is_closed(&target, label)) => {
+                    let all = all(&target, several);
+                    if all.len() <= NEUTRAL.len() {
+                        names.extend(all.into_iter().map(|name| (false, name)));
+                    }
+                }
                 _ => {}
             }
             self.targets.push(target);
@@ -153,6 +158,20 @@ fn labels(legend: &str) -> Vec<&str> {
 
 fn label(part: &str) -> Option<&str> {
     part.strip_prefix("{{")?.strip_suffix("}}")
+}
+
+/// The names of all series by these labels.
+fn all(target: &Target, labels: &[&str]) -> Vec<String> {
+    labels.iter().fold(vec![], |names: Vec<String>, label| {
+        let values = values(target, label).unwrap_or_default();
+        if names.is_empty() {
+            return values.iter().map(|&value| value.to_owned()).collect();
+        }
+        let with = |name: &String| {
+            values.iter().map(move |value| format!("{name} {value}")).collect::<Vec<_>>()
+        };
+        names.iter().flat_map(with).collect()
+    })
 }
 
 fn is_closed(target: &Target, label: &str) -> bool {

@@ -148,7 +148,7 @@ impl Panel {
                 custom["axisSoftMin"] = min.into();
             }
             if self.max.is_none() {
-                custom["axisSoftMax"] = self.soft_max.unwrap_or(soft_max(self.unit)).into();
+                custom["axisSoftMax"] = soft_max(self.unit).into();
             }
         }
         custom
@@ -159,6 +159,8 @@ impl Panel {
         match self.kind {
             Kind::Bars => json!({
                 "displayMode": "gradient",
+                // Beside the bars, names have a fifth of the width.
+                "namePlacement": "top",
                 "orientation": "horizontal",
                 "reduceOptions": last,
                 "showUnfilled": true,
@@ -215,7 +217,8 @@ impl Panel {
                 "colorMode": "value",
                 "graphMode": "none",
                 "justifyMode": "auto",
-                "orientation": "auto",
+                // Beside each other.
+                "orientation": "vertical",
                 "reduceOptions": last,
                 "textMode": if self.targets.len() == 1 { "value" } else { "value_and_name" },
                 "wideLayout": true,

@@ -82,9 +82,8 @@ pub(crate) struct Panel {
     interval: Option<&'static str>,
     stacked: bool,
     logarithmic: bool,
-    /// What the axis reaches to, at least.
+    /// What the axis reaches down to, at least.
     soft_min: Option<f64>,
-    soft_max: Option<f64>,
     decimals: Option<u8>,
     no_value: Option<&'static str>,
     mappings: Vec<Value>,
@@ -161,7 +160,6 @@ impl Panel {
             stacked: false,
             logarithmic: false,
             soft_min: None,
-            soft_max: None,
             decimals: None,
             no_value: None,
             mappings: Vec::new(),
@@ -264,10 +262,9 @@ impl Panel {
         self
     }
 
-    /// Small values can be told apart beside large ones. The axis reaches to `soft_max` at least.
-    pub(crate) fn logarithmic(mut self, soft_max: f64) -> Self {
+    /// Small values can be told apart beside large ones.
+    pub(crate) fn logarithmic(mut self) -> Self {
         self.logarithmic = true;
-        self.soft_max = Some(soft_max);
         self
     }
 
