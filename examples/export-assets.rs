@@ -26,7 +26,7 @@ use serde_json::Value;
 /// The job in the rules.
 const JOB: &str = r#"job="backend""#;
 /// The jobs that a dashboard offers.
-const OFFERED_JOBS: &str = r#"job=~\".*backend.*\""#;
+const OFFERED_JOBS: &str = r#"job=~\".+\""#;
 /// The job in the queries of a dashboard.
 const CHOSEN_JOB: &str = r#"job=~\"$job\""#;
 

@@ -259,6 +259,15 @@ fn both_log_agents_give_the_same_labels() {
     assert!(of_alloy.contains("compose_service"));
 }
 
+/// As `alloy fmt` writes it, which is not run here.
+#[test]
+fn the_configuration_of_alloy_is_indented_by_tabs() {
+    let alloy = text("alloy/config.alloy");
+    let spaces: Vec<&str> = alloy.lines().filter(|line| line.starts_with(' ')).collect();
+    assert!(spaces.is_empty(), "{spaces:#?}");
+    assert!(alloy.contains("\n\thost             = \"tcp://"), "{alloy}");
+}
+
 #[test]
 fn loki_deletes_what_is_older_than_its_retention() {
     let loki = yaml("loki/loki.yml");

@@ -4,7 +4,9 @@
 //! What their queries ask for is the matter of the test `queries`.
 
 mod alerts;
+mod colours;
 mod dashboard;
+mod drawing;
 mod exclusions;
 #[path = "../common/expressions.rs"]
 mod expressions;

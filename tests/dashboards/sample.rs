@@ -28,7 +28,13 @@ pub(crate) fn sample() -> Dashboard {
                 "description": "Slow requests.",
                 "fieldConfig": {
                     "defaults": {
-                        "custom": {"drawStyle": "line", "thresholdsStyle": {"mode": "dashed"}},
+                        "custom": {
+                            "axisSoftMax": 0.001,
+                            "drawStyle": "line",
+                            "thresholdsStyle": {"mode": "dashed"},
+                        },
+                        "min": 0,
+                        "noValue": "Nothing recorded",
                         "thresholds": {"mode": "absolute", "steps": [
                             {"color": "green", "value": null},
                             {"color": "red", "value": 1.0},
@@ -83,8 +89,18 @@ pub(crate) fn sample() -> Dashboard {
                 "query": "prometheus",
                 "type": "datasource",
             },
-            variable("job", "Job", r#"label_values(up{job=~".*backend.*"}, job)"#),
-            variable("instance", "Instance", r#"label_values(up{job=~"$job"}, instance)"#),
+            variable(
+                "job",
+                "Job",
+                r#"label_values({__name__=~"backend_service_info|metrics_scrapes_total|slo:objective:ratio", job=~".+"}, job)"#,
+                None,
+            ),
+            variable(
+                "instance",
+                "Instance",
+                r#"label_values(up{job=~"$job"}, instance)"#,
+                Some(".+"),
+            ),
             {"hide": 2, "name": "runbooks", "query": "/public/runbooks", "type": "constant"},
         ]},
         "title": "Sample",
@@ -101,9 +117,10 @@ fn stat(id: u32, title: &str, x: u32, y: u32) -> Value {
         "fieldConfig": {
             "defaults": {
                 "links": [{"title": "More", "url": "/d/backend-trading?${__url_time_range}"}],
+                "noValue": "Nobody",
                 "thresholds": {
                     "mode": "absolute",
-                    "steps": [{"color": "green", "value": null}],
+                    "steps": [{"color": "text", "value": null}],
                 },
                 "unit": "short",
             },
@@ -122,9 +139,8 @@ fn stat(id: u32, title: &str, x: u32, y: u32) -> Value {
     })
 }
 
-fn variable(name: &str, label: &str, query: &str) -> Value {
-    json!({
-        "allValue": ".+",
+fn variable(name: &str, label: &str, query: &str, all: Option<&str>) -> Value {
+    let mut variable = json!({
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
         "includeAll": true,
         "label": label,
@@ -134,7 +150,11 @@ fn variable(name: &str, label: &str, query: &str) -> Value {
         "refresh": 2,
         "sort": 1,
         "type": "query",
-    })
+    });
+    if let Some(all) = all {
+        variable["allValue"] = all.into();
+    }
+    variable
 }
 
 fn annotation(name: &str, expr: &str) -> Value {

@@ -54,7 +54,12 @@ const SETTINGS: [Settings; 4] = [
 
 /// What the dashboards can be narrowed down to, and where the values come from.
 const VALUES: [(&str, &str, &str); 3] = [
-    ("job", "Job", r#"label_values(up{job=~".*backend.*"}, job)"#),
+    // What no other service has, and what the rules record for this one while it is down.
+    (
+        "job",
+        "Job",
+        r#"label_values({__name__=~"backend_service_info|metrics_scrapes_total|slo:objective:ratio", job=~".+"}, job)"#,
+    ),
     ("instance", "Instance", r#"label_values(up{job=~"$job"}, instance)"#),
     ("slo", "Objective", r#"label_values(slo:objective:ratio{job=~"$job"}, slo)"#),
 ];
@@ -159,8 +164,10 @@ fn faults_of_variables(dashboard: &Dashboard) -> Vec<String> {
                 if expected != Some(&(name, text(&variable["label"]), query)) {
                     faults.push(format!("{name} is {} of {query}", variable["label"]));
                 }
+                // All jobs are those of the list: the Prometheus has others. All else is within them.
+                let all = if name == "job" { json!(null) } else { json!(".+") };
                 for (field, expected) in [
-                    ("allValue", json!(".+")),
+                    ("allValue", all),
                     ("datasource", json!({"type": "prometheus", "uid": "${datasource}"})),
                     ("includeAll", json!(true)),
                     ("multi", json!(true)),
@@ -203,6 +210,7 @@ fn another_setting_is_found() {
         ("/templating/list/0", "query", json!("loki")),
         ("/templating/list/1", "label", json!("job")),
         ("/templating/list/1/query", "query", json!("label_values(up, job)")),
+        ("/templating/list/1", "allValue", json!(".+")),
         ("/templating/list/2", "allValue", json!(".*")),
         ("/templating/list/2", "multi", json!(false)),
         ("/templating/list/2", "refresh", json!(1)),

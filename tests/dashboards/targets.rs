@@ -4,7 +4,7 @@ use promql_parser::parser::{Expr, token};
 use serde_json::{Value, json};
 
 use crate::{
-    dashboard::{Dashboard, assert_none, items, targets, text},
+    dashboard::{Dashboard, assert_none, items, steps, targets, text},
     promql,
     sample::sample,
 };
@@ -28,6 +28,42 @@ fn no_query_changes_the_unit() {
 #[test]
 fn only_a_query_of_one_moment_looks_back_over_the_whole_range() {
     assert_none(ranges);
+}
+
+/// A pool that is empty for seconds is not, at most scrapes.
+#[test]
+fn a_level_that_comes_and_goes_is_at_its_most() {
+    assert_none(at_a_moment);
+}
+
+/// The panels that turn red by a level that lasts for seconds, and read it at one moment.
+fn at_a_moment(dashboard: &Dashboard) -> Vec<String> {
+    let panels = dashboard.panels();
+    let turning = panels.iter().filter(|panel| steps(panel).len() > 1);
+    turning
+        .flat_map(|panel| targets(panel).map(move |(_, target)| (panel, target)))
+        .filter_map(|(panel, target)| {
+            let expr = promql::parse(text(&target["expr"])).ok()?;
+            let mut found = None;
+            promql::walk(&expr, &mut |part, within| {
+                let selector = match part {
+                    Expr::VectorSelector(selector) => selector,
+                    Expr::MatrixSelector(matrix) => &matrix.vs,
+                    _ => return,
+                };
+                let text = selector.to_string();
+                let fleeting = text.starts_with("http_active_requests")
+                    || text.starts_with("database_pool_connections") && text.contains("active");
+                let at_most = within.iter().any(
+                    |part| matches!(part, Expr::Call(call) if call.func.name == "max_over_time"),
+                );
+                if fleeting && !at_most {
+                    found = Some(text);
+                }
+            });
+            Some(format!("{}: {} at a moment", text(&panel["title"]), found?))
+        })
+        .collect()
 }
 
 fn other_sources(dashboard: &Dashboard) -> Vec<String> {
@@ -104,7 +140,7 @@ fn find(dashboard: &Dashboard, fault: impl Fn(&Value, &Expr) -> Option<String>) 
 #[test]
 fn the_sample_asks_well() {
     let sample = sample();
-    let checks = [other_sources, missing_exemplars, scaled, ranges];
+    let checks = [other_sources, missing_exemplars, scaled, ranges, at_a_moment];
     let faults: Vec<String> = checks.iter().flat_map(|check| check(&sample)).collect();
     assert!(faults.is_empty(), "{faults:?}");
 }
@@ -125,6 +161,15 @@ fn a_target_that_asks_otherwise_is_found() {
         assert_eq!(found(scaled, "/panels/1/targets/0/expr", json!(expr)), 1, "{expr}");
     }
     assert_eq!(found(scaled, "/panels/1/targets/0/expr", json!("up / up - 1 or -1 * up")), 0);
+    for (expr, faults) in [
+        ("sum(http_active_requests)", 1),
+        (r#"max(database_pool_connections{state="active"}) / 2"#, 1),
+        (r#"max(max_over_time(database_pool_connections{state="active"}[1m]))"#, 0),
+        ("max_over_time(sum(http_active_requests)[1m:5s])", 0),
+        (r#"max(database_pool_connections{state="total"})"#, 0),
+    ] {
+        assert_eq!(found(at_a_moment, "/panels/1/targets/0/expr", json!(expr)), faults, "{expr}");
+    }
     let whole = json!("increase(a_total[$__range])");
     assert_eq!(found(ranges, "/panels/1/targets/0/expr", whole), 1);
 }

@@ -1,6 +1,11 @@
 //! The panels that people and documents know by their titles.
 
-use crate::dashboard::{Dashboard, all, text};
+use serde_json::json;
+
+use crate::{
+    dashboard::{Dashboard, all, assert_none, text},
+    sample::sample,
+};
 
 const API: [&str; 23] = [
     "Request rate",
@@ -106,4 +111,44 @@ fn the_panels_keep_their_titles() {
 
 fn titles_of(dashboard: &Dashboard) -> Vec<&str> {
     dashboard.panels().iter().map(|panel| text(&panel["title"])).collect()
+}
+
+/// On a screen of 1,600 pixels, beside the signs for the description and the links.
+#[test]
+fn a_title_has_room_on_its_panel() {
+    assert_none(cut);
+}
+
+fn cut(dashboard: &Dashboard) -> Vec<String> {
+    let panels = dashboard.panels();
+    let too_long = panels.iter().filter(|panel| {
+        let columns = panel["gridPos"]["w"].as_f64().expect("a width is a number");
+        let room = columns * (1600.0 - 24.0) / 24.0 - 8.0 - 80.0;
+        text(&panel["title"]).chars().map(width).sum::<f64>() > room
+    });
+    too_long.map(|panel| format!("{} is cut", text(&panel["title"]))).collect()
+}
+
+/// The width of a letter of a title in pixels, or so: 14 pixels of Inter Medium.
+fn width(letter: char) -> f64 {
+    match letter {
+        'I' | 'i' | 'j' | 'l' | ' ' => 3.7,
+        '.' | ',' | ':' | 't' => 4.8,
+        'f' | 'r' | '(' | ')' | '/' | '-' => 5.5,
+        'w' => 11.6,
+        'm' | 'M' => 12.6,
+        'W' | '%' => 14.0,
+        'A'..='Z' => 9.9,
+        _ => 8.4,
+    }
+}
+
+#[test]
+fn a_title_that_is_cut_is_found() {
+    let mut dashboard = sample();
+    assert!(cut(&dashboard).is_empty());
+    dashboard.json["panels"][2]["title"] = json!("Ticker service success rate");
+    assert!(cut(&dashboard).is_empty());
+    dashboard.json["panels"][2]["gridPos"]["w"] = json!(4);
+    assert_eq!(cut(&dashboard), ["Ticker service success rate is cut"]);
 }

@@ -336,6 +336,28 @@ fn the_target_is_named() {
         ),
         (Kind::Annotation, "up", r#"up is selected without job=~"$job""#),
         (variable("instance"), "group by (instance) (up)", r#"up is selected without job=~"$job""#),
+        // Every job has these.
+        (
+            variable("job"),
+            r#"group by (job) (up{job=~".*backend.*"})"#,
+            "up is not of this service alone",
+        ),
+        (
+            variable("job"),
+            r#"group by (job) ({__name__=~"backend_service_info|process_start_time_seconds"})"#,
+            "process_start_time_seconds is not of this service alone",
+        ),
+        (
+            variable("job"),
+            r#"group by (job) ({__name__=~"backend_service_info|backend_info"})"#,
+            "no metric is named backend_info",
+        ),
+        // By one name, wherever it is not about the jobs.
+        (
+            target(),
+            r#"{__name__=~"up|active_sessions"}"#,
+            r#"{__name__=~"up|active_sessions"} has no name of a metric"#,
+        ),
     ] {
         let found = evaluate(vocabulary(), &written(text, kind)).faults;
         assert_eq!(found, [fault], "{text}");

@@ -119,7 +119,11 @@ fn each_kind_names_its_target_in_its_own_way() {
             Kind::Annotation,
             r#"changes(process_start_time_seconds{job=~"$job"}[$__rate_interval]) > 0"#,
         ),
-        (variable("job"), r#"group by (job) (up{job=~".*backend.*"})"#),
+        (variable("job"), r#"group by (job) (backend_service_info{job=~".+"})"#),
+        (
+            variable("job"),
+            r#"group by (job) ({__name__=~"backend_service_info|slo:objective:ratio", job=~".+"})"#,
+        ),
         (variable("instance"), r#"group by (instance) (up{job=~"$job"})"#),
     ] {
         let found = evaluate(vocabulary(), &written(text, kind)).faults;

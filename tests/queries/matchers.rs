@@ -6,7 +6,14 @@ use promql_parser::{
     parser::{VectorSelector, token},
 };
 
-use crate::{expressions::Kind, series::Series, vocabulary::Vocabulary};
+use crate::{
+    expressions::Kind,
+    series::Series,
+    vocabulary::{OF_TARGETS, Vocabulary},
+};
+
+/// The label that is the name of the metric.
+const NAME: &str = "__name__";
 
 /// The series that a selector leaves; none if its metric is unknown.
 pub(crate) fn select(
@@ -15,28 +22,59 @@ pub(crate) fn select(
     selector: &VectorSelector,
     faults: &mut Vec<String>,
 ) -> Option<Series> {
-    let Some(metric) = &selector.name else {
+    let metrics = metrics(kind, selector);
+    let mut all: Option<Series> = None;
+    for metric in &metrics {
+        match vocabulary.series(metric) {
+            Ok(series) => {
+                all = Some(all.map_or_else(|| series.clone(), |others| others.or(series)));
+            }
+            Err(fault) => {
+                faults.push(fault);
+                return None;
+            }
+        }
+    }
+    let Some(mut series) = all else {
         faults.push(format!("{selector} has no name of a metric"));
         return None;
     };
-    let mut series = match vocabulary.series(metric) {
-        Ok(series) => series.clone(),
-        Err(fault) => {
-            faults.push(fault);
-            return None;
-        }
-    };
+    let metric = &series.metric;
     if !selector.matchers.or_matchers.is_empty() {
         faults.push(format!("{metric}: `or` between matchers is no PromQL"));
     }
     require_target(kind, selector, &series, faults);
-    for matcher in &selector.matchers.matchers {
+    if is_of_jobs(kind) {
+        let foreign = metrics.iter().filter(|metric| is_of_any_job(metric));
+        faults.extend(foreign.map(|metric| format!("{metric} is not of this service alone")));
+    }
+    for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name != NAME) {
         if let Err(fault) = narrow(&mut series, matcher, kind) {
             faults.push(fault);
         }
     }
     series.shared = if series.is_shared() { Shared::Yes } else { Shared::No };
     Some(series)
+}
+
+/// The metrics that a selector names: one, or for the jobs of the service each that tells them from others.
+fn metrics(kind: &Kind, selector: &VectorSelector) -> Vec<String> {
+    let one = selector.name.clone();
+    let several = selector.matchers.find_matchers(NAME);
+    let several = several.iter().filter(|_| is_of_jobs(kind));
+    one.into_iter()
+        .chain(several.flat_map(|names| names.value.split('|').map(str::to_owned)))
+        .collect()
+}
+
+/// Whether it is the list of jobs, by which all else is narrowed down to this service.
+fn is_of_jobs(kind: &Kind) -> bool {
+    matches!(kind, Kind::Variable(name) if name == "job")
+}
+
+/// Whether targets that know nothing of this library have the metric too.
+fn is_of_any_job(metric: &str) -> bool {
+    OF_TARGETS.contains(&metric) || metric.starts_with("process_") || metric.starts_with("ALERTS")
 }
 
 /// Every metric of a target is asked of the service's targets alone, by text that can be replaced.
@@ -51,7 +89,7 @@ fn require_target(
             &[("job", r#"job=~"$job""#), ("instance", r#"instance=~"$instance""#)]
         }
         // It selects from what it is about to offer.
-        Kind::Variable(name) if name == "job" => &[],
+        _ if is_of_jobs(kind) => &[],
         // All instances: the list of instances is one of them, and a restart may end with another address.
         Kind::Variable(_) | Kind::Annotation => &[("job", r#"job=~"$job""#)],
         Kind::Recording { .. } | Kind::Alert { .. } | Kind::Prose => &[("job", r#"job="backend""#)],

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What Prometheus itself says of a target.
-const OF_TARGETS: &[&str] = &[
+pub(crate) const OF_TARGETS: &[&str] = &[
     "up",
     "scrape_duration_seconds",
     "scrape_samples_post_metric_relabeling",

@@ -50,8 +50,9 @@ fn overview() -> Row {
                 .alert("BackendServiceDown"),
             stat("Alerts firing", unit::NUMBER)
                 .says("Critical: act now. Warning: this week. Their names, and since when, are on the dashboard of objectives.")
-                .query("critical", r#"count(ALERTS{alertstate="firing", severity="critical", job=~"$job"}) or vector(0)"#)
-                .query("warning", r#"count(ALERTS{alertstate="firing", severity="warning", job=~"$job"}) or vector(0)"#)
+                .nothing("Rules are not loaded")
+                .query("critical", r#"count(ALERTS{alertstate="firing", severity="critical", job=~"$job"}) or 0 * count(slo:objective:ratio{job=~"$job"})"#)
+                .query("warning", r#"count(ALERTS{alertstate="firing", severity="warning", job=~"$job"}) or 0 * count(slo:objective:ratio{job=~"$job"})"#)
                 .series_limit("critical", 1.0, "red")
                 .series_limit("warning", 1.0, "yellow")
                 .details("Firing alerts", "backend-slo"),
@@ -78,8 +79,8 @@ fn overview() -> Row {
                 .alert("CriticalAPILatency")
                 .details("Database and cache", "backend-db-cache"),
             stat("Active requests", unit::NUMBER)
-                .says("Requests under way. It rises with latency before it rises with load: look at the slowest endpoint.")
-                .level("http_active_requests", &[])
+                .says("Requests under way: the most at a scrape of the last minute. It rises with latency before it rises with load: look at the slowest endpoint.")
+                .query("active", "max_over_time(sum(http_active_requests{@})[1m:5s])")
                 .limits(50.0, 80.0)
                 .details("Database and cache", "backend-db-cache")
                 .alert("HighAPILatency"),
@@ -94,25 +95,25 @@ fn overview() -> Row {
                 .colour("5xx", "red")
                 .size(12, 10),
             gauge("Database pool status")
-                .says("Connections in use among the configured maximum, by instance. At 1 requests wait for a connection. It moves between two scrapes: a full pool can show as empty.")
-                .query("{{instance}}", r#"sum by (instance) (database_pool_connections{@, state="active"}) / sum by (instance) (database_pool_connections{@, state="total"})"#)
+                .says("Connections in use among the configured maximum, by instance: the most in the last minute. At 1 requests wait for a connection.")
+                .query("{{instance}}", query::pool_in_use("1m"))
                 .limits(0.75, 0.95)
                 .alert("HighDatabasePoolUtilization")
                 .alert("DatabasePoolExhausted")
                 .details("Database and cache", "backend-db-cache")
-                .size(4, 5),
+                .size(6, 5),
             stat("Active WebSocket connections", unit::NUMBER)
                 .says("WebSockets open now. The alert at 100 is a warning of capacity.")
                 .level("websocket_connections_active", &[])
                 .limits(80.0, 100.0)
                 .alert("WebSocketConnectionsHigh")
-                .size(4, 5),
+                .size(6, 5),
             stat("Active users (15m)", unit::NUMBER)
                 .says("Distinct users of the last 15 minutes. Each replica knows its own users: over replicas it is the largest number, not the sum. 0 in market hours means that nobody gets in.")
                 .query("users", r#"max(active_users{@, time_window="15m"})"#)
                 .alert("NoActiveUsers")
                 .details("Users", "backend-trading")
-                .size(4, 5),
+                .size(6, 5),
             states("Circuit breaker state")
                 .says("The breaker of the ticker service, by instance. Open: calls are refused without being sent, margins are estimates. Half-open: a probe is on its way.")
                 .query("{{instance}}", "max by (instance) (ticker_service_circuit_breaker_state{@})")
@@ -121,7 +122,7 @@ fn overview() -> Row {
                 .state("2", "half-open", "yellow")
                 .alert("CircuitBreakerOpen")
                 .details("Ticker service", "backend-trading")
-                .size(12, 5),
+                .size(6, 5),
         ],
     )
 }
@@ -184,8 +185,7 @@ fn details() -> Row {
                 .query("{{endpoint}}", "topk(10, sum by (endpoint) (rate(http_requests_total{@}[$__range])))"),
             pie("HTTP status code distribution")
                 .says("Answers by status over the whole range. 404 and 401 are mostly clients; 429 is the rate limit, 499 a request dropped by its client or by a timeout further out.")
-                .query("{{status}}", "sum by (status) (increase(http_requests_total{@}[$__range]))")
-                .outcomes(),
+                .query("{{status}}", "sum by (status) (increase(http_requests_total{@}[$__range]))"),
             bars("Requests by method", unit::REQUESTS)
                 .says("`OTHER` is a method that HTTP does not define: a scanner, mostly.")
                 .rate("http_requests_total", &["method"]),

@@ -48,7 +48,8 @@ pub(crate) fn row(
     alert: &'static str,
     panels: impl IntoIterator<Item = Panel>,
 ) -> Row {
-    Row { title, panels: panels.into_iter().map(|panel| panel.or_alert(alert)).collect() }
+    let finished = panels.into_iter().map(|panel| panel.or_alert(alert).coloured());
+    Row { title, panels: finished.collect() }
 }
 
 impl Dashboard {
@@ -128,17 +129,19 @@ impl Dashboard {
         if self.logs {
             variables.push(datasource("loki_datasource", "Logs", "loki"));
         }
-        variables.push(values_of("job", "Job", r#"label_values(up{job=~".*backend.*"}, job)"#));
-        variables.push(match self.scope {
+        variables.push(job());
+        let (name, label, query) = match self.scope {
             Scope::Instance => {
-                values_of("instance", "Instance", r#"label_values(up{job=~"$job"}, instance)"#)
+                ("instance", "Instance", r#"label_values(up{job=~"$job"}, instance)"#)
             }
-            Scope::Slo => values_of(
-                "slo",
-                "Objective",
-                r#"label_values(slo:objective:ratio{job=~"$job"}, slo)"#,
-            ),
-        });
+            Scope::Slo => {
+                ("slo", "Objective", r#"label_values(slo:objective:ratio{job=~"$job"}, slo)"#)
+            }
+        };
+        let mut within_jobs = values_of(name, label, query);
+        // Within the jobs, so that an instance that has just started is among all of them.
+        within_jobs["allValue"] = ".+".into();
+        variables.push(within_jobs);
         variables.push(json!({
             "hide": 2,
             "name": "runbooks",
@@ -173,9 +176,18 @@ fn datasource(name: &str, label: &str, kind: &str) -> Value {
     })
 }
 
+/// The jobs of this service: those whose targets expose families of this library, and those that the rules are for.
+/// The rules are evaluated whether the service runs or not, so its job is offered however long it has been down.
+///
+/// There is no `allValue`: All is the jobs of the list, and not every job of the Prometheus.
+fn job() -> Value {
+    let families = "backend_service_info|metrics_scrapes_total|slo:objective:ratio";
+    let query = format!(r#"label_values({{__name__=~"{families}", job=~".+"}}, job)"#);
+    values_of("job", "Job", &query)
+}
+
 fn values_of(name: &str, label: &str, query: &str) -> Value {
     json!({
-        "allValue": ".+",
         "current": {"selected": true, "text": ["All"], "value": ["$__all"]},
         "datasource": prometheus(),
         "definition": query,

@@ -3,6 +3,7 @@
 use crate::{
     dashboard::{Dashboard, Row, Scope, row},
     panel::{Panel, heatmap, stat, timeseries, unit},
+    query,
 };
 
 pub(crate) fn dashboard() -> Dashboard {
@@ -44,7 +45,7 @@ fn database() -> Row {
                 .details("Objectives", "backend-slo"),
             stat("Pool in use", unit::RATIO)
                 .says("Connections in use among the configured maximum, of the fullest instance in the last minute.")
-                .query("in use", r#"max(sum by (instance) (max_over_time(database_pool_connections{@, state="active"}[1m])) / sum by (instance) (database_pool_connections{@, state="total"}))"#)
+                .query("in use", format!("max({})", query::pool_in_use("1m")))
                 .limits(0.75, 0.95)
                 .range(0.0, 1.0)
                 .alert("DatabasePoolExhausted")
@@ -130,8 +131,8 @@ fn pool() -> Row {
                 .stacked()
                 .dashed("total"),
             timeseries("Pool utilisation", unit::RATIO)
-                .says("Connections in use among the configured maximum, by instance. The target is 80% over 15 minutes.")
-                .query("{{instance}}", r#"sum by (instance) (database_pool_connections{@, state="active"}) / sum by (instance) (database_pool_connections{@, state="total"})"#)
+                .says("Connections in use among the configured maximum, by instance: the most around each point. The target is 80% on average over 15 minutes.")
+                .query("{{instance}}", query::pool_in_use("$__rate_interval"))
                 .limits(0.75, 0.95)
                 .range(0.0, 1.0)
                 .alert("HighDatabasePoolUtilization")

@@ -29,10 +29,13 @@ pub(crate) fn pack(panels: &[Panel], top: u32) -> (Vec<Place>, u32) {
     (places, heights.iter().copied().max().unwrap_or(top) - top)
 }
 
-/// The sizes that panels have, or else three to a line, and two where one would be left over.
+/// The sizes that panels have, or else three to a line, and two where one would be left over. Where a legend is long,
+/// it has the place beside its graph: no more than two to a line, and higher.
 fn sizes(panels: &[Panel]) -> Vec<Size> {
     let free = panels.iter().filter(|panel| panel.size.is_none()).count();
+    let crowded = panels.iter().any(|panel| panel.size.is_none() && panel.is_crowded());
     let pairs = match free % 3 {
+        _ if crowded => free - free % 2,
         1 if free > 1 => 4,
         2 => 2,
         _ => 0,
@@ -43,9 +46,10 @@ fn sizes(panels: &[Panel]) -> Vec<Size> {
         let width = match (free, nth > free - pairs) {
             (1, _) => COLUMNS,
             (_, true) => COLUMNS / 2,
+            (_, false) if crowded => COLUMNS,
             (_, false) => COLUMNS / 3,
         };
-        Size { width, height: 9 }
+        Size { width, height: if crowded { 11 } else { 9 } }
     };
     panels.iter().map(|panel| panel.size.unwrap_or_else(&mut next)).collect()
 }

@@ -22,6 +22,14 @@ pub(crate) fn level(gauge: &str, by: &[&str]) -> String {
     sum(by, &format!("{gauge}{{@}}"))
 }
 
+/// The share of the pool's connections that is in use, by instance: the most at a scrape of the window. A pool that is
+/// empty for seconds is full again at most others.
+pub(crate) fn pool_in_use(window: &str) -> String {
+    let of = |state: &str| format!(r#"database_pool_connections{{@, state="{state}"}}"#);
+    let most = format!("max_over_time({}[{window}])", of("active"));
+    format!("{} / {}", sum(&["instance"], &most), sum(&["instance"], &of("total")))
+}
+
 /// The query as it stands in the file.
 pub(crate) fn expand(query: &str) -> String {
     query.replace("{@", &format!("{{{SELECTION}"))

@@ -27,9 +27,10 @@ fn overview() -> Row {
         [
             stat("Alerts firing", unit::NUMBER)
                 .says("Critical: act now. Warning: this week. Info: when you look.")
-                .query("critical", r#"count(ALERTS{alertstate="firing", severity="critical", job=~"$job"}) or vector(0)"#)
-                .query("warning", r#"count(ALERTS{alertstate="firing", severity="warning", job=~"$job"}) or vector(0)"#)
-                .query("info", r#"count(ALERTS{alertstate="firing", severity="info", job=~"$job"}) or vector(0)"#)
+                .nothing("Rules are not loaded")
+                .query("critical", r#"count(ALERTS{alertstate="firing", severity="critical", job=~"$job"}) or 0 * count(slo:objective:ratio{job=~"$job"})"#)
+                .query("warning", r#"count(ALERTS{alertstate="firing", severity="warning", job=~"$job"}) or 0 * count(slo:objective:ratio{job=~"$job"})"#)
+                .query("info", r#"count(ALERTS{alertstate="firing", severity="info", job=~"$job"}) or 0 * count(slo:objective:ratio{job=~"$job"})"#)
                 .series_limit("critical", 1.0, "red")
                 .series_limit("warning", 1.0, "yellow")
                 .details("Overview", "backend-api")
@@ -63,6 +64,8 @@ fn overview() -> Row {
                 .says("How many times as fast as allowed the budget goes, over 5 minutes: at 1 it lasts 30 days. A page comes at 14.4 over an hour and at 6 over six hours, a ticket at 3 over a day and at 1 over three.")
                 .query("{{slo}}", r#"slo:current_burn_rate:ratio{job=~"$job", slo=~"$slo"}"#)
                 .logarithmic()
+                // All events bad, where one in a thousand is allowed. An axis of powers knows no softer end.
+                .max(1000.0)
                 .steps(&[(1.0, "yellow"), (3.0, "yellow"), (6.0, "orange"), (14.4, "red")])
                 .alert("SLOErrorBudgetBurn")
                 .size(12, 10),
@@ -79,8 +82,11 @@ fn overview() -> Row {
 fn sli(title: &'static str, slo: &str, objective: f64) -> Panel {
     timeseries(title, unit::RATIO)
         .query("{{job}}", format!(r#"1 - slo:sli_error:ratio_rate1h{{job=~"$job", slo="{slo}"}}"#))
+        .nothing("No events in the last hour")
         .signed()
         .max(1.0)
+        // As much below the objective as the best is above it, so that the line of the objective is in sight.
+        .soft_min(2.0 * objective - 1.0)
         .decimals(3)
         .floor(objective)
         .alert("SLOErrorBudgetBurn")
@@ -145,13 +151,15 @@ fn cache() -> Row {
                 .says("Operations done within 10 ms, over the last hour.")
                 .alert("RedisConnectionFailure"),
             timeseries("Redis hit rate: above 80%", unit::RATIO)
-                .says("Reads that found a value in Redis, over the last hour.")
+                .says("Reads that found a value in Redis, over the last hour. A read that Redis did not answer is neither a hit nor a miss.")
+                .nothing("Redis answered no read in the last hour: is it up?")
                 .query("{{job}}", r#"job:cache_redis_hit:ratio_rate1h{job=~"$job"}"#)
                 .floor(0.8)
                 .range(0.0, 1.0)
                 .alert("RedisHitRateBelowTarget"),
             timeseries("Memory hit rate: above 90%", unit::RATIO)
                 .says("Reads that found a value in memory, over the last hour.")
+                .nothing("No reads in the last hour")
                 .query("{{job}}", r#"job:cache_memory_hit:ratio_rate1h{job=~"$job"}"#)
                 .floor(0.9)
                 .range(0.0, 1.0)

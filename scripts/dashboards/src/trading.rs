@@ -46,15 +46,13 @@ fn age(moment: &str, by: &str) -> String {
 }
 
 fn overview() -> Row {
-    row(
-        "Overview",
-        "HighOrderRejectionRate",
-        [
-            timeseries("Order validations/sec", unit::OPERATIONS)
-                .says("Smart orders that were checked, by result.")
-                .rate("smart_order_validations_total", &["status"])
-                .stacked()
-                .size(12, 8),
+    let validations = timeseries("Order validations/sec", unit::OPERATIONS)
+        .says("Smart orders that were checked, by result.")
+        .rate("smart_order_validations_total", &["status"])
+        .stacked()
+        .size(12, 8);
+    let numbers = [
+
             stat("Validation success rate", unit::RATIO)
                 .says("Validations that passed. It falls with the market (spreads, liquidity) and with missing margin: see the rejection reasons.")
                 .query("passed", format!("1 - ({})", rejected("$__rate_interval")))
@@ -78,7 +76,8 @@ fn overview() -> Row {
                 .query("orders", "sum(total_orders_placed_today{@})"),
             stat("Total P&L", unit::RUPEES)
                 .says("Of all strategies, in rupees. Replicas report the same accounts, so each account counts once. Check the age of the marks before you believe it.")
-                .query("P&L", "sum(max by (account_id) (strategy_pnl_total{@}))")
+                .query("P&L", "sum(max by (account_id) (strategy_pnl_total{@})) and on () max(strategy_m2m_last_success_timestamp_seconds{@})")
+                .nothing("Not marked yet")
                 .floor(0.0)
                 .alert("StrategyM2MStale"),
             stat("Ticker service success rate", unit::RATIO)
@@ -120,8 +119,9 @@ fn overview() -> Row {
                 .says("Distinct users since midnight of the market's day. Over replicas it is the largest number, not the sum.")
                 .query("DAU", "max(daily_active_users{@})")
                 .details("Active users", "backend-api"),
-        ],
-    )
+    ];
+    let panels = [validations].into_iter().chain(numbers.map(|number| number.size(6, 4)));
+    row("Overview", "HighOrderRejectionRate", panels)
 }
 
 fn orders() -> Row {
@@ -160,6 +160,7 @@ fn lifecycle() -> Row {
                 .p95("order_placement_duration_seconds", &["order_type"]),
             timeseries("Order fill duration (p95)", unit::SECONDS)
                 .says("From the order to its last fill. Limit orders wait for their price.")
+                .nothing("No order was filled")
                 .p95("order_fill_duration_seconds", &["order_type"]),
             timeseries("Order state transitions", unit::OPERATIONS)
                 .says("What becomes of orders.")
@@ -173,11 +174,12 @@ fn lifecycle() -> Row {
                 .rate("orders_placed_total", &["side"]),
             timeseries("Order slippage (p95)", unit::RATIO)
                 .says("How far fills are from the expected price, as a share of it. Only `adverse` costs.")
+                .nothing("No order was filled")
                 .p95("order_slippage_ratio", &["side", "direction"]),
-            stat("Turnover today", unit::RUPEES)
-                .says("Rupees of the fills since midnight of the market's day.")
-                .query("turnover", "sum(total_turnover_today_rupees{@})")
-                .size(24, 4),
+            timeseries("Turnover today", unit::RUPEES)
+                .says("Rupees of the fills since midnight of the market's day. There is a line once an order was placed.")
+                .query("turnover", "sum(total_turnover_today_rupees{@}) and on () sum(total_orders_placed_today{@}) > 0")
+                .nothing("No order was placed today"),
         ],
     )
 }
@@ -223,6 +225,9 @@ fn ticker() -> Row {
             timeseries("Circuit breaker transitions", unit::EVENTS)
                 .says("To which state it went. Back and forth: the service half works.")
                 .rate("ticker_service_circuit_breaker_transitions_total", &["state"])
+                .colour("closed", "green")
+                .colour("open", "red")
+                .colour("half_open", "yellow")
                 .alert("CircuitBreakerOpen"),
             timeseries("Ticker service retries", unit::EVENTS)
                 .says("Calls that were made again. Retries hide errors from users, and add load.")

@@ -80,7 +80,7 @@ pub(crate) fn name(labels: &Value) -> String {
 }
 
 /// The shipped rules, sped up; gives their files.
-fn rules(directory: &TempDir) -> Vec<String> {
+pub(crate) fn rules(directory: &TempDir) -> Vec<String> {
     let files = expressions::files(&repository().join("alerts"), "yml");
     let files = files.iter().map(|path| {
         let copy = directory.join(path.file_name().expect("it is a file"));

@@ -12,9 +12,11 @@ mod duration;
 mod expressions;
 #[path = "../../../../tests/live/faster.rs"]
 mod faster;
+mod grafana;
 #[path = "../../../../tests/live/http.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod http;
+mod jobs;
 mod outages;
 mod panels;
 mod postgres;

@@ -1,18 +1,14 @@
 //! The stack as `scripts/stack` starts it: no panel is blank, no rule is in error, and no alert fires on a healthy
 //! day.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 
 use crate::{
     expressions::{self, Expression, Kind},
-    http::{self, percent_encode},
+    grafana::{self, Query, api, instant, list, repository},
+    http::percent_encode,
     script::Stack,
     wait::{DEADLINE, eventually},
     watch,
@@ -37,7 +33,7 @@ fn no_panel_is_blank_and_no_alert_fires() {
     let backend = stack.address("backend");
     let prometheus = stack.address("prometheus");
 
-    let age = query(r#"time() - process_start_time_seconds{job="backend"}"#);
+    let age = instant(r#"time() - process_start_time_seconds{job="backend"}"#);
     let wait_for_age = |least: Duration| {
         eventually(least + DEADLINE, || match values(&api(prometheus, &age)).as_slice() {
             [age] if *age >= least.as_secs_f64() => Ok(()),
@@ -49,11 +45,11 @@ fn no_panel_is_blank_and_no_alert_fires() {
     let quiet_since = watch::wait_until_quiet(&sped_up);
     wait_for_age(THREE_MINUTES);
 
-    let (mut blank, mut silent) = (targets(), recordings());
+    let (mut blank, mut silent) = (targets(prometheus), recordings());
     assert!(blank.len() > 150 && silent.len() > 40, "{} {}", blank.len(), silent.len());
     eventually(DEADLINE, || {
-        blank.retain(|target| values(&api(prometheus, &target.request())).is_empty());
-        silent.retain(|recording| values(&api(prometheus, &query(recording))).is_empty());
+        blank.retain(|target| values(&api(prometheus, &request(target))).is_empty());
+        silent.retain(|recording| values(&api(prometheus, &instant(recording))).is_empty());
         let blank: Vec<&str> = blank.iter().map(|target| target.place.as_str()).collect();
         let excused: Vec<&str> = EMPTY.iter().map(|(place, _)| *place).collect();
         if blank == excused && silent.is_empty() {
@@ -69,18 +65,18 @@ fn no_panel_is_blank_and_no_alert_fires() {
     assert!(rules.len() > 50, "{} rules", rules.len());
     let broken: Vec<&&Value> = rules.iter().filter(|rule| rule["health"] != "ok").collect();
     assert!(broken.is_empty(), "{broken:?}");
-    let fired = api(prometheus, &query(r#"count_over_time(ALERTS{alertstate="firing"}[1h])"#));
+    let fired = api(prometheus, &instant(r#"count_over_time(ALERTS{alertstate="firing"}[1h])"#));
     assert_eq!(fired["result"], Value::Array(vec![]));
 
     // What runbooks and other texts tell people to ask is answered, if only with nothing on a healthy day.
-    let prose = expressions::prose(&root());
+    let prose = expressions::prose(&repository());
     assert!(prose.len() > 100, "{} queries", prose.len());
     for expression in prose {
-        api(prometheus, &query(&expression.text));
+        api(prometheus, &instant(&expression.text));
     }
 
     // The same numbers that the backend shows.
-    let up = api(prometheus, &query(r#"up{job="backend"}"#));
+    let up = api(prometheus, &instant(r#"up{job="backend"}"#));
     assert_eq!(up["result"][0]["metric"]["instance"], backend.to_string());
 
     // In these minutes many an alert could only be pending. Sped up, each has had more than the time that it waits.
@@ -96,42 +92,27 @@ fn no_panel_is_blank_and_no_alert_fires() {
     stack.stop("INT");
 }
 
-/// What a panel asks for.
-struct Target {
-    place: String,
-    promql: String,
-    instant: bool,
-}
-
-impl Target {
-    fn request(&self) -> String {
-        if self.instant {
-            return query(&self.promql);
-        }
-        let promql = percent_encode(&self.promql);
-        let now = chrono::Utc::now().timestamp();
-        let start = now - THREE_MINUTES.as_secs().cast_signed();
-        format!("/api/v1/query_range?query={promql}&start={start}&end={now}&step=5")
-    }
-}
-
-/// Of every panel of every dashboard, as Grafana asks for the last three minutes of everything.
-fn targets() -> Vec<Target> {
-    let variables = [
-        ("job", ".+"),
-        ("instance", ".+"),
-        ("slo", ".+"),
-        ("__rate_interval", "20s"),
-        ("__range", "3m"),
-    ];
-    let target = |expression: Expression| {
-        let Kind::Target { instant } = expression.kind else {
-            return None;
-        };
-        let promql = expression.with(&variables);
-        Some(Target { place: expression.place, promql, instant })
+/// Of every panel of every dashboard.
+fn targets(prometheus: SocketAddr) -> Vec<Query> {
+    let of = |dashboard: &std::path::PathBuf| {
+        let variables = grafana::variables(prometheus, dashboard);
+        let mut values = vec![("__rate_interval", "20s"), ("__range", "3m")];
+        values.extend(variables.iter().map(|one| (one.name.as_str(), one.all.as_str())));
+        grafana::queries(dashboard, &values)
     };
-    expressions::dashboards(&root()).into_iter().filter_map(target).collect()
+    let all = grafana::dashboards();
+    all.iter().flat_map(of).filter(|query| query.is_panel).collect()
+}
+
+/// As Grafana asks for the last three minutes.
+fn request(query: &Query) -> String {
+    if query.instant {
+        return instant(&query.promql);
+    }
+    let promql = percent_encode(&query.promql);
+    let now = chrono::Utc::now().timestamp();
+    let start = now - THREE_MINUTES.as_secs().cast_signed();
+    format!("/api/v1/query_range?query={promql}&start={start}&end={now}&step=5")
 }
 
 /// A selector of each recording.
@@ -144,23 +125,7 @@ fn recordings() -> Vec<String> {
             labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         Some(format!("{name}{{{}}}", labels.join(",")))
     };
-    expressions::rules(&root()).into_iter().filter_map(selector).collect()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn query(promql: &str) -> String {
-    format!("/api/v1/query?query={}", percent_encode(promql))
-}
-
-#[track_caller]
-fn api(prometheus: SocketAddr, target: &str) -> Value {
-    let answer = http::get(prometheus, target).expect("prometheus answers");
-    let value: Value = serde_json::from_slice(&answer.body).expect("it answers JSON");
-    assert_eq!(value["status"], "success", "{target}: {value}");
-    value["data"].clone()
+    expressions::rules(&repository()).into_iter().filter_map(selector).collect()
 }
 
 /// The numbers of a result of any kind.
@@ -170,8 +135,4 @@ fn values(data: &Value) -> Vec<f64> {
     });
     let numbers = pairs.filter_map(|pair| pair[1].as_str()?.parse::<f64>().ok());
     numbers.filter(|number| !number.is_nan()).collect()
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }

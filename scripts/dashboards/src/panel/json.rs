@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, Panel, Size, Span, Target, prometheus};
+use super::{Kind, Panel, Size, Span, Target, prometheus, soft_max};
 
 /// From this width on a legend stands beside the graph.
 const WIDE: u32 = 12;
@@ -70,12 +70,12 @@ impl Panel {
     }
 
     fn defaults(&self) -> Value {
-        let mut steps = vec![json!({"color": self.base_colour, "value": null})];
+        let mut steps = vec![json!({"color": self.lowest(), "value": null})];
         steps.extend(
             self.limits.iter().map(|limit| json!({"color": limit.colour, "value": limit.value})),
         );
         let mut defaults = json!({
-            "color": {"mode": self.colours()},
+            "color": self.colour.clone().unwrap_or_else(|| json!({"mode": self.colours()})),
             "custom": self.custom(),
             "mappings": self.mappings,
             "thresholds": {"mode": "absolute", "steps": steps},
@@ -90,8 +90,8 @@ impl Panel {
         if let Some(decimals) = self.decimals {
             defaults["decimals"] = decimals.into();
         }
-        if let Some(text) = self.no_value {
-            defaults["noValue"] = text.into();
+        if self.kind != Kind::Logs {
+            defaults["noValue"] = self.no_value.unwrap_or("Nothing recorded").into();
         }
         if !self.details.is_empty() {
             let link = |(title, uid): &(&str, &str)| {
@@ -106,6 +106,12 @@ impl Panel {
         defaults
     }
 
+    /// The colour below all limits. A number without any is neither good nor bad.
+    fn lowest(&self) -> &'static str {
+        let judged = !self.limits.is_empty() || !self.mappings.is_empty();
+        if self.kind == Kind::Stat && !judged { "text" } else { self.base_colour }
+    }
+
     fn colours(&self) -> &'static str {
         match self.kind {
             Kind::Stat | Kind::Gauge | Kind::States => "thresholds",
@@ -116,7 +122,7 @@ impl Panel {
     }
 
     fn custom(&self) -> Value {
-        match self.kind {
+        let mut custom = match self.kind {
             Kind::TimeSeries => json!({
                 "drawStyle": "line",
                 "fillOpacity": if self.stacked { 60 } else { 10 },
@@ -136,7 +142,16 @@ impl Panel {
             Kind::States => json!({"fillOpacity": 80, "lineWidth": 0}),
             Kind::Table => json!({"align": "auto", "cellOptions": {"type": "auto"}}),
             _ => json!({}),
+        };
+        if self.kind == Kind::TimeSeries {
+            if let Some(min) = self.soft_min {
+                custom["axisSoftMin"] = min.into();
+            }
+            if self.max.is_none() {
+                custom["axisSoftMax"] = soft_max(self.unit).into();
+            }
         }
+        custom
     }
 
     fn options(&self, size: Size) -> Value {
@@ -144,6 +159,8 @@ impl Panel {
         match self.kind {
             Kind::Bars => json!({
                 "displayMode": "gradient",
+                // Beside the bars, names have a fifth of the width.
+                "namePlacement": "top",
                 "orientation": "horizontal",
                 "reduceOptions": last,
                 "showUnfilled": true,
@@ -200,7 +217,8 @@ impl Panel {
                 "colorMode": "value",
                 "graphMode": "none",
                 "justifyMode": "auto",
-                "orientation": "auto",
+                // Beside each other.
+                "orientation": "vertical",
                 "reduceOptions": last,
                 "textMode": if self.targets.len() == 1 { "value" } else { "value_and_name" },
                 "wideLayout": true,

@@ -1,5 +1,6 @@
 //! A panel: what it is called, what it means, what it asks for, and its limits.
 
+mod colours;
 mod json;
 
 use serde_json::{Map, Value, json};
@@ -21,16 +22,6 @@ pub(crate) mod unit {
     pub(crate) const RUPEES: &str = "currencyINR";
     pub(crate) const SECONDS: &str = "s";
 }
-
-/// Labels whose values are outcomes.
-const OUTCOMES: &[&str] = &["decision", "level", "outcome", "status"];
-
-/// The ends of names and their colours.
-const COLOURS: [(&str, &str); 3] = [
-    (r"/(^| )(success|passed|valid|accepted|allowed|committed|info|2..)$/", "green"),
-    (r"/(^| )(cancelled|expired|fallback|warn|4..)$/", "yellow"),
-    (r"/(^| )(error|failed|rejected|timeout|invalid|limited|rolled_back|5..)$/", "red"),
-];
 
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
@@ -83,12 +74,16 @@ pub(crate) struct Panel {
     targets: Vec<Target>,
     base_colour: &'static str,
     limits: Vec<Limit>,
+    /// What series are coloured by in place of what panels of its kind are.
+    colour: Option<Value>,
     min: Option<f64>,
     max: Option<f64>,
     /// The shortest time between two points.
     interval: Option<&'static str>,
     stacked: bool,
     logarithmic: bool,
+    /// What the axis reaches down to, at least.
+    soft_min: Option<f64>,
     decimals: Option<u8>,
     no_value: Option<&'static str>,
     mappings: Vec<Value>,
@@ -134,9 +129,11 @@ pub(crate) fn states(title: &'static str) -> Panel {
     Panel::new(Kind::States, title, "none")
 }
 
-/// Series as rows, at the end of the range.
+/// Series as rows, at the end of the range. A cell of a series without the label has no more than a dash: the text
+/// for a table without rows is not for it.
 pub(crate) fn table(title: &'static str) -> Panel {
-    Panel::new(Kind::Table, title, "none").instant()
+    let cells = json!({"id": "byRegexp", "options": ".*"});
+    Panel::new(Kind::Table, title, "none").instant().property(&cells, "noValue", &json!("–"))
 }
 
 /// Lines of the log.
@@ -156,11 +153,13 @@ impl Panel {
             targets: Vec::new(),
             base_colour: "green",
             limits: Vec::new(),
+            colour: None,
             min: None,
             max: None,
             interval: None,
             stacked: false,
             logarithmic: false,
+            soft_min: None,
             decimals: None,
             no_value: None,
             mappings: Vec::new(),
@@ -188,19 +187,9 @@ impl Panel {
         self
     }
 
-    /// Events per second of a counter, by labels. Those of a label that tells good from bad have its colours.
+    /// Events per second of a counter, by labels.
     pub(crate) fn rate(self, counter: &str, by: &[&str]) -> Self {
-        let is_outcome = by.iter().any(|label| OUTCOMES.contains(label));
-        let panel = if is_outcome { self.outcomes() } else { self };
-        panel.query(&legend(by), query::rate(counter, by))
-    }
-
-    /// Series whose names end in a good or bad outcome have its colour.
-    pub(crate) fn outcomes(self) -> Self {
-        COLOURS.iter().fold(self, |panel, (pattern, colour)| {
-            let matcher = json!({"id": "byRegexp", "options": pattern});
-            panel.property(&matcher, "color", &json!({"mode": "fixed", "fixedColor": colour}))
-        })
+        self.query(&legend(by), query::rate(counter, by))
     }
 
     /// The sum of a gauge, by labels.
@@ -276,6 +265,12 @@ impl Panel {
     /// Small values can be told apart beside large ones.
     pub(crate) fn logarithmic(mut self) -> Self {
         self.logarithmic = true;
+        self
+    }
+
+    /// The axis reaches down to this at least.
+    pub(crate) fn soft_min(mut self, soft_min: f64) -> Self {
+        self.soft_min = Some(soft_min);
         self
     }
 
@@ -399,6 +394,18 @@ impl Panel {
     fn instant(mut self) -> Self {
         self.span = Span::Instant;
         self
+    }
+}
+
+/// What an axis from zero reaches to at least: without, Grafana draws nothing but zeros on an axis to 100.
+fn soft_max(unit: &str) -> f64 {
+    match unit {
+        unit::BYTES => 1000.0,
+        unit::NUMBER | unit::RUPEES => 1.0,
+        unit::RATIO => 0.01,
+        unit::SECONDS => 0.001,
+        // Rates: one event in ten seconds.
+        _ => 0.1,
     }
 }
 
