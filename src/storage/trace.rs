@@ -82,6 +82,12 @@ pub(crate) struct Trace {
     above: Option<Arc<Trace>>,
 }
 
+/// Whether an id may have the character: what identifiers are written with, and nothing that has to be escaped
+/// in a label or that readers take for the end of one.
+fn is_of_id(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.:/+=-".contains(&byte)
+}
+
 impl Trace {
     pub(crate) fn new(pace: Pace, above: Option<Arc<Self>>) -> Self {
         Self { pace, id: OnceLock::new(), above }
@@ -91,8 +97,8 @@ impl Trace {
     pub(crate) fn set_id(&self, id: fmt::Arguments<'_>) {
         let mut text = String::new();
         let is_id = text.write_fmt(id).is_ok()
-            && !text.is_empty()
-            && text.chars().count() <= MOST_CHARACTERS;
+            && (1..=MOST_CHARACTERS).contains(&text.len())
+            && text.bytes().all(is_of_id);
         _ = self.id.set(is_id.then(|| text.into_boxed_str()));
     }
 
@@ -189,7 +195,7 @@ mod tests {
         let (sink, cell) = (local::unread(2).unwrap() + 1, local::allocate(1).unwrap());
         let pace = Pace { clock: Clock::system(), interval: 0 };
         let trace = Trace::new(pace, None);
-        trace.set_id(format_args!("a trace"));
+        trace.set_id(format_args!("a-trace"));
         enter(1, Some(Arc::new(trace)));
         for cell in [sink, cell] {
             offer(cell, 1);
