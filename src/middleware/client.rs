@@ -56,7 +56,11 @@ impl ClientLayer {
         Self { metrics, upstream: Some(metrics.http_client.upstreams.get(upstream)) }
     }
 
-    /// Records into `metrics`, each request under its host, or under `unknown` if its target has none.
+    /// Records into `metrics`, each request under its host in lower case, without a dot at its end and without the
+    /// port (an IPv6 address keeps its brackets), or under `unknown` if its target has none.
+    ///
+    /// Around a `Channel` of tonic all requests are `unknown`: it adds the host further in. Make the client with
+    /// `with_origin`, which adds it before, or use [`new`](Self::new).
     #[must_use]
     pub fn by_host(metrics: Metrics) -> Self {
         Self { metrics, upstream: None }
@@ -68,6 +72,19 @@ impl<S> Layer<S> for ClientLayer {
 
     fn layer(&self, inner: S) -> ClientService<S> {
         ClientService { inner, layer: *self }
+    }
+}
+
+/// The upstream of a host. Hosts are equal in upper and lower case, and with the dot of a full name.
+fn of_host(metrics: Metrics, host: Option<&str>) -> Open<Upstream> {
+    let upstreams = &metrics.http_client.upstreams;
+    let host = host.map(|host| host.strip_suffix('.').unwrap_or(host));
+    match host.filter(|host| !host.is_empty()) {
+        None => upstreams.get("unknown"),
+        Some(host) if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            upstreams.get(&host.to_ascii_lowercase())
+        }
+        Some(host) => upstreams.get(host),
     }
 }
 
@@ -93,9 +110,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let ClientLayer { metrics, upstream } = self.layer;
-        let upstream = upstream.unwrap_or_else(|| {
-            metrics.http_client.upstreams.get(request.uri().host().unwrap_or("unknown"))
-        });
+        let upstream = upstream.unwrap_or_else(|| of_host(metrics, request.uri().host()));
         let exchange = ClientExchange {
             guard: UpstreamRequestGuard::new(metrics, upstream, request.method()),
         };

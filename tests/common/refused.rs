@@ -29,6 +29,9 @@ fn moment() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_500)
 }
 
+/// Upper bounds, and what fell between them.
+type Buckets<'a> = &'a [(f64, u64)];
+
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Collector for Refused {
@@ -101,7 +104,7 @@ fn histograms(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let unit = Unit::Seconds;
     let mut wait =
         encoder.encode_descriptor("wait", "Waits", Some(&unit), MetricType::Histogram)?;
-    let all: [(&str, f64, u64, &[(f64, u64)]); 12] = [
+    let all: [(&str, f64, u64, Buckets<'_>); 12] = [
         ("sound", 0.5, 3, &[(1.0, 1), (INFINITE, 2)]),
         ("nan sum", f64::NAN, 3, &[(1.0, 1), (INFINITE, 2)]),
         ("negative sum", -0.5, 3, &[(1.0, 1), (INFINITE, 2)]),
