@@ -376,13 +376,22 @@ impl Builder {
     /// Exposes a registry of `prometheus-client` after the families of the instance; may be called for
     /// several.
     ///
-    /// Its families are rewritten for the format of each scrape. One that a scraper could not read (a HELP
-    /// text with a newline, say), or whose name or whose samples' names are taken by the instance or by an
-    /// earlier one, is left out of the scrape and counted in
-    /// `application_errors_total{error_type="foreign_metrics",severity="error"}`; so is a registry that
-    /// fails, panics or is late, with all that is in it: see [`collector`](Self::collector). Parts of one
-    /// family in several registries are put together where their series differ. The instance's constant labels
-    /// are not added to them.
+    /// Its families are rewritten for the format of each scrape. The smallest part for which a strict reader would
+    /// refuse the whole scrape is left out, and counted at each scrape in
+    /// `application_errors_total{error_type="foreign_metrics",severity="error"}`:
+    ///
+    /// - a family that cannot be read (for example a HELP text with a newline, or names with other characters than
+    ///   `[a-zA-Z0-9_:]`), or one of whose names is taken by the instance or by an earlier family;
+    /// - a series: a counter that is negative or NaN, a histogram whose bounds do not increase up to `+Inf` or whose
+    ///   count is not that of its last bucket, one with a label twice, and the second with the same labels;
+    /// - the sum and the count of a histogram that has negative bounds, or whose sum is negative or NaN, which one
+    ///   observed NaN makes it for good;
+    /// - an exemplar with more than 128 characters of labels, with a label twice, with `"`, `\`, `{`, `}` or a
+    ///   newline in a label, or whose value is NaN.
+    ///
+    /// A registry that fails, panics or is late is left out with all that is in it: see
+    /// [`collector`](Self::collector). Parts of one family in several registries are put together where their
+    /// series differ. The instance's constant labels are not added to them.
     ///
     /// ```
     /// use backend_metrics::{Format, Metrics};

@@ -23,6 +23,8 @@ struct Element<T> {
     value: T,
     /// In thousandths.
     quality: Option<u16>,
+    /// Without a digit before the point.
+    lenient: bool,
     /// A parameter before the q-value that nobody knows.
     unknown: bool,
     capitals: bool,
@@ -69,7 +71,9 @@ impl<T> Element<T> {
             text += ";note=\"a,b;q=0\"";
         }
         if self.quality.is_some() {
-            text += &format!(";q={:.3}", f64::from(self.quality()) / 1_000.0);
+            let quality = format!("{:.3}", f64::from(self.quality()) / 1_000.0);
+            text += ";q=";
+            text += if self.lenient { quality.trim_start_matches('0') } else { &quality };
         }
         if self.spaces {
             text = format!(" \t{} ", text.replace(';', " ;\t "));

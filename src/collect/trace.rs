@@ -51,10 +51,11 @@ use crate::{
 ///   [`Metrics::collector`](crate::Metrics::collector) and the text format 0.0.4 have no exemplars.
 /// - **The id** is the field's value as text: `trace_id = "4bf9.."` or `trace_id = %id`. A field that is
 ///   declared with [`Empty`](tracing::field::Empty) may be recorded later, and counts from then on; until
-///   then the trace is that of the span above. The first value of a span counts. With one that is empty, or
-///   longer than the 120 characters that `OpenMetrics` leaves for it, there are no exemplars.
+///   then the trace is that of the span above. The first value of a span counts. It has 1 to 120 of the
+///   characters `0-9`, `A-Z`, `a-z` and `_.:/+=-`; with any other there are no exemplars, as some scrapers
+///   refuse a whole scrape for one with a quote or a brace, and an id may come from a request.
 /// - **How many.** A series, or a bucket, takes one exemplar in an [`interval`](Self::interval) at most, and
-///   shows the last one. The process keeps at most 1,024 of them, in 512 KiB that the first layer takes; a
+///   shows the last one. The process keeps at most 1,024 of them, in 152 KiB that the first layer takes; a
 ///   new one takes the place of one that is older than the interval. Prometheus stores them when it is
 ///   started with `--enable-feature=exemplar-storage`.
 /// - **Time.** A recording that is refused by the interval mostly goes without a reading of the clock: it is

@@ -27,7 +27,10 @@ impl Metrics {
     /// Names, labels and values are those of [`encode`](Self::encode), with what `prometheus-client` can
     /// say:
     ///
-    /// - It has `OpenMetrics` only. A registry with a prefix or with labels adds them to ours.
+    /// - It has `OpenMetrics` only. A registry with a prefix or with labels adds them to ours. A collector cannot
+    ///   see those: with a label that one of our families has too, such as `endpoint`, the exposition has it
+    ///   twice, and Prometheus refuses all of it. Give such labels names of their own, or use
+    ///   [`Builder::constant_label`](crate::Builder::constant_label), which checks them.
     /// - It writes bounds of a million and more as `1000000.0`, not `1e+06`; Prometheus 3 stores the same
     ///   series, Prometheus 2 does not. Infinite gauges are `inf`.
     /// - A sum is a floating-point number: past 2^53 nanoseconds, 104 days, it is rounded.
@@ -85,7 +88,7 @@ fn hand_over(family: &Family<'_>, encoder: &mut DescriptorEncoder) -> fmt::Resul
     let mut metric = encoder.encode_descriptor(stem, family.help, unit.as_ref(), kind)?;
     let mut buckets = Buckets::default();
     for sample in &family.samples {
-        let value = sample.point.value;
+        let value = sample.value;
         let labels = unescaped(sample.labels);
         match (sample.suffix, value.parse::<u64>(), value.parse::<i64>()) {
             ("_bucket", ..) => buckets.add(&labels, value),
@@ -261,12 +264,7 @@ mod tests {
                             format!("{name}={value}")
                         })
                         .collect::<BTreeSet<_>>();
-                    format!(
-                        "{}{}{labels:?} {}",
-                        family.name,
-                        sample.suffix,
-                        number(sample.point.value)
-                    )
+                    format!("{}{}{labels:?} {}", family.name, sample.suffix, number(sample.value))
                 });
                 samples.chain([head]).collect::<Vec<_>>()
             })

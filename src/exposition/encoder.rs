@@ -10,6 +10,7 @@ use super::{
 use crate::{
     family::decode_late,
     instance::Metrics,
+    labels::ErrorSeverity,
     model::{Buckets, Definition, Kind, ValueSet},
     registry::{Family, Slot},
     storage::{
@@ -23,6 +24,7 @@ use crate::{
 /// Encodes every family of an instance, and sets `metrics_series` to what came of it.
 pub(super) fn encode(metrics: Metrics, format: Format) -> String {
     metrics.refresh();
+    count_invalid_values(metrics);
     let instance = metrics.instance();
     let mut encoder = Encoder {
         out: String::with_capacity(instance.encoded.load(Relaxed)),
@@ -56,6 +58,25 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
     // Room for the next one, which may be a little longer.
     instance.encoded.store(encoder.out.len() + encoder.out.len() / 16, Relaxed);
     encoder.out
+}
+
+/// Counts what was given for a counter and is left out.
+fn count_invalid_values(metrics: Metrics) {
+    let families = metrics.instance().families.iter();
+    let given = families.filter(|family| is_read_counter(family)).filter_map(|family| {
+        let value = decode_late(local::get(family.base));
+        value.filter(|value| !is_count(*value))
+    });
+    given.for_each(|_| metrics.track_application_error("invalid_value", ErrorSeverity::Error));
+}
+
+fn is_read_counter(family: &Family) -> bool {
+    matches!(family.slot, Slot::Late) && family.definition.kind == Kind::Counter
+}
+
+/// Whether it is neither negative nor NaN, for which strict readers refuse the whole scrape.
+fn is_count(value: f64) -> bool {
+    value >= 0.0
 }
 
 struct Encoder<'a> {
@@ -155,7 +176,9 @@ impl Encoder<'_> {
                     self.sample(family, combination, open, |out| push_float(out, value));
                 }
                 Slot::Late => {
-                    if let Some(value) = decode_late(local::get(address)) {
+                    let value = decode_late(local::get(address));
+                    let is_shown = |value: &f64| is_count(*value) || !is_read_counter(family);
+                    if let Some(value) = value.filter(is_shown) {
                         self.sample(family, combination, open, |out| push_float(out, value));
                     }
                 }

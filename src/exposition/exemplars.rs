@@ -10,7 +10,6 @@ mod traced {
     use std::fmt::Write as _;
 
     use crate::{
-        escape::label_value,
         exposition::{
             Format,
             number::{push_float, push_integer},
@@ -77,11 +76,10 @@ mod traced {
     }
 
     fn push(out: &mut String, exemplar: &Exemplar, value: impl FnOnce(&mut String)) {
-        for part in [" # {", LABEL, "=\""] {
+        // An id has nothing to escape.
+        for part in [" # {", LABEL, "=\"", &exemplar.trace, "\"} "] {
             out.push_str(part);
         }
-        label_value(out, &exemplar.trace);
-        out.push_str("\"} ");
         value(out);
         _ = write!(out, " {}.{:03}", exemplar.wall / 1_000, exemplar.wall % 1_000);
     }

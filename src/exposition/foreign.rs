@@ -1,7 +1,8 @@
 //! Registries of `prometheus-client` whose families come out after those of this crate.
 //!
-//! What they write is read family by family and rewritten for the format. A family that a scraper could not
-//! read, or whose name is taken, is left out and counted; the rest of the scrape does not suffer from it.
+//! What they write is read family by family and rewritten for the format. What a strict reader would refuse a
+//! scrape for is left out and counted: a family that cannot be read or whose name is taken, else the series or
+//! the exemplar. The rest of the scrape does not suffer from it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +10,8 @@ use prometheus_client::encoding::text;
 
 use super::{
     Format,
-    parse::{self, Exemplar, Family, Point, Sample},
+    parse::{self, Exemplar, Family, Sample},
+    strict::{self, Key},
 };
 use crate::{
     instance::{Foreign, Metrics},
@@ -22,7 +24,7 @@ fn own_names(families: &[registry::Family]) -> HashSet<String> {
     families.iter().flat_map(|family| family.definition.names()).collect()
 }
 
-/// The families of what registries wrote in a format, and how many families are left out.
+/// The families of what registries wrote in a format, and how many families, series and exemplars are left out.
 pub(crate) fn rewritten(
     texts: &[impl AsRef<str>],
     taken: &HashSet<String>,
@@ -31,9 +33,7 @@ pub(crate) fn rewritten(
     let mut left_out = 0;
     let mut collected = Collected::new(taken);
     for block in texts.iter().flat_map(|text| parse::blocks(text.as_ref())) {
-        if !parse::family(block).is_some_and(|family| collected.add(family)) {
-            left_out += 1;
-        }
+        left_out += parse::family(block).map_or(1, |family| collected.add(family));
     }
     let mut out = String::new();
     for (family, _) in &collected.families {
@@ -54,7 +54,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
     text
 }
 
-/// The families of the registries of an instance, and how many families and registries are left out.
+/// The families of the registries of an instance, and how much of them is left out.
 fn of_registries(metrics: Metrics, format: Format) -> (String, usize) {
     let instance = metrics.instance();
     let registries = instance.registries.iter();
@@ -63,7 +63,7 @@ fn of_registries(metrics: Metrics, format: Format) -> (String, usize) {
     (text, left_out + instance.registries.len() - texts.len())
 }
 
-/// Counts a foreign family, or a whole registry, that is left out of a scrape.
+/// Counts something foreign that is left out of a scrape.
 fn count_foreign_error(metrics: Metrics) {
     metrics.track_application_error("foreign_metrics", ErrorSeverity::Error);
 }
@@ -78,12 +78,9 @@ fn written(metrics: Metrics, foreign: &'static Foreign) -> Option<String> {
     written.ok()?.ok()
 }
 
-/// The suffix and the labels of a sample, which it alone in its family has.
-type Series<'a> = (&'static str, &'a str);
-
 /// The families that can be exposed side by side.
 struct Collected<'a> {
-    families: Vec<(Family<'a>, HashSet<Series<'a>>)>,
+    families: Vec<(Family<'a>, HashSet<Key<'a>>)>,
     /// Which of the families has a name.
     names: HashMap<String, usize>,
     /// The names that none of them can have.
@@ -95,61 +92,39 @@ impl<'a> Collected<'a> {
         Self { families: Vec::new(), names: HashMap::new(), taken }
     }
 
-    /// Adds a family, or its samples to the family of its name, if it clashes with nothing.
-    fn add(&mut self, family: Family<'a>) -> bool {
+    /// Adds a family, or its series to the family of its name; how much of it is left out.
+    fn add(&mut self, mut family: Family<'a>) -> usize {
         let names = names_of(&family);
-        let series: HashSet<_> = family.samples.iter().map(Sample::series).collect();
-        if series.len() < family.samples.len() || names.iter().any(|name| self.taken.contains(name))
-        {
-            return false;
-        }
         // Registries with labels of their own may each have a part of the same family.
         let part_of = self.names.get(family.name).copied().filter(|index| {
-            let (whole, known) = &self.families[*index];
-            whole.name == family.name && whole.kind == family.kind && known.is_disjoint(&series)
+            let (whole, _) = &self.families[*index];
+            whole.name == family.name && whole.kind == family.kind
         });
         let index = part_of.unwrap_or(self.families.len());
-        if names.iter().any(|name| self.names.get(name).is_some_and(|owner| *owner != index)) {
-            return false;
+        let is_of_another = |name| self.names.get(name).is_some_and(|owner| *owner != index);
+        if names.iter().any(|name| self.taken.contains(name) || is_of_another(name)) {
+            return 1;
         }
         self.names.extend(names.into_iter().map(|name| (name, index)));
-        if let Some((whole, known)) = self.families.get_mut(index) {
-            whole.samples.extend(family.samples);
-            known.extend(series);
-        } else {
-            self.families.push((family, series));
+        let (all, mut left_out) = strict::checked(family.kind, std::mem::take(&mut family.samples));
+        if part_of.is_none() {
+            self.families.push((family, HashSet::new()));
         }
-        true
-    }
-}
-
-impl<'a> Sample<'a> {
-    fn series(&self) -> Series<'a> {
-        (self.suffix, self.labels)
-    }
-}
-
-/// The names of a family and of its samples in both formats.
-fn names_of(family: &Family<'_>) -> Vec<String> {
-    let mut suffixes = vec![""];
-    for sample in &family.samples {
-        for suffix in [Some(sample.suffix), text_suffix(sample.suffix)].into_iter().flatten() {
-            if !suffixes.contains(&suffix) {
-                suffixes.push(suffix);
+        let (whole, known) = &mut self.families[index];
+        for series in all {
+            if known.insert(series.key) {
+                whole.samples.extend(series.samples);
+            } else {
+                left_out += 1;
             }
         }
+        left_out
     }
-    suffixes.iter().map(|suffix| format!("{}{suffix}", family.name)).collect()
 }
 
-/// The suffix of a sample in text 0.0.4, which has no moments of creation.
-fn text_suffix(suffix: &'static str) -> Option<&'static str> {
-    match suffix {
-        "_created" => None,
-        "_gsum" => Some("_sum"),
-        "_gcount" => Some("_count"),
-        suffix => Some(suffix),
-    }
+/// The names that are the family's alone, in both formats.
+fn names_of(family: &Family<'_>) -> Vec<String> {
+    family.kind.reserved.iter().map(|suffix| format!("{}{suffix}", family.name)).collect()
 }
 
 fn push(out: &mut String, parts: &[&str]) {
@@ -171,6 +146,7 @@ fn push_family(out: &mut String, family: &Family<'_>, format: Format) {
     push_help(out, help, format);
     push(out, &["\n# TYPE ", name, suffix, " ", word, "\n"]);
     if let (Format::OpenMetrics, Some(unit)) = (format, unit)
+        && kind.word != "info"
         && name.strip_suffix(unit).is_some_and(|stem| !unit.is_empty() && stem.ends_with('_'))
     {
         push(out, &["# UNIT ", name, " ", unit, "\n"]);
@@ -199,36 +175,20 @@ fn push_help(out: &mut String, help: &str, format: Format) {
 }
 
 fn push_sample(out: &mut String, name: &str, sample: &Sample<'_>, format: Format) {
-    let suffix = match format {
-        Format::OpenMetrics => Some(sample.suffix),
-        Format::Text => text_suffix(sample.suffix),
-    };
-    let Some(suffix) = suffix else { return };
-    push(out, &[name, suffix]);
+    push(out, &[name, sample.suffix]);
     if !sample.labels.is_empty() {
         push(out, &["{", sample.labels, "}"]);
     }
-    push_point(out, &sample.point, format);
-    if let (Format::OpenMetrics, "_total" | "_bucket", Some(Exemplar { labels, point })) =
-        (format, suffix, &sample.exemplar)
+    push(out, &[" ", sample.value]);
+    if let (Format::OpenMetrics, Some(Exemplar { labels, value, timestamp })) =
+        (format, &sample.exemplar)
     {
-        push(out, &[" # {", labels, "}"]);
-        push_point(out, point, format);
-    }
-    out.push('\n');
-}
-
-fn push_point(out: &mut String, Point { value, timestamp }: &Point<'_>, format: Format) {
-    push(out, &[" ", value]);
-    if let Some(seconds) = timestamp {
-        match format {
-            Format::OpenMetrics => push(out, &[" ", seconds]),
-            Format::Text => {
-                let milliseconds = seconds.parse().unwrap_or(0.0) * 1e3_f64;
-                push(out, &[" ", &format!("{milliseconds:.0}")]);
-            }
+        push(out, &[" # {", labels, "} ", value]);
+        if let Some(seconds) = timestamp {
+            push(out, &[" ", seconds]);
         }
     }
+    out.push('\n');
 }
 
 #[cfg(test)]
@@ -279,7 +239,7 @@ mod tests {
         let labels = [(Cow::from("desk"), Cow::from("a\"b\\c\nd"))];
         let mut registry = Registry::with_labels(labels.into_iter());
         let quotes = CounterWithExemplar::<Vec<(&str, &str)>>::default();
-        quotes.inc_by(3, Some(vec![("trace_id", "7 # {}")]), None);
+        quotes.inc_by(3, Some(vec![("trace_id", "7 # 8")]), None);
         registry.register("desk_quotes", "Quotes \"sent\" to C:\\new\\", quotes);
         let wait: Histogram = Histogram::new([0.5, 10.0]);
         wait.observe(0.25);
@@ -303,7 +263,7 @@ mod tests {
             exposed(vec![all_kinds()], Format::OpenMetrics),
             r#"# HELP desk_quotes Quotes \"sent\" to C:\new\\.
 # TYPE desk_quotes counter
-desk_quotes_total{desk="a\"b\\c\nd"} 3 # {trace_id="7 # {}"} 3.0
+desk_quotes_total{desk="a\"b\\c\nd"} 3 # {trace_id="7 # 8"} 3.0
 # HELP desk_wait_seconds Waits.
 # TYPE desk_wait_seconds histogram
 # UNIT desk_wait_seconds seconds
@@ -353,23 +313,11 @@ desk_bare_info{desk="a\"b\\c\nd"} 1
     }
 
     #[test]
-    fn kinds_that_text_does_not_have_are_mapped() {
+    fn the_kind_that_text_does_not_have_is_mapped() {
         let mut text = String::new();
-        for block in [
-            "# HELP a A\n# TYPE a gaugehistogram\na_bucket{le=\"+Inf\"} 2\na_gsum -1\na_gcount 2\n",
-            "# HELP b B\n# TYPE b stateset\nb{b=\"on\"} 1\n",
-            "# HELP c C\n# TYPE c unknown\nc 1 1.5\n",
-            "# HELP d D\n# TYPE d summary\nd{quantile=\"0.5\"} 1\nd_sum 1\nd_count 1\nd_created 9\n",
-        ] {
-            push_family(&mut text, &parse::family(block).unwrap(), Format::Text);
-        }
-        assert_eq!(
-            text,
-            "# HELP a A\n# TYPE a histogram\na_bucket{le=\"+Inf\"} 2\na_sum -1\na_count 2\n\
-             # HELP b B\n# TYPE b gauge\nb{b=\"on\"} 1\n\
-             # HELP c C\n# TYPE c untyped\nc 1 1500\n\
-             # HELP d D\n# TYPE d summary\nd{quantile=\"0.5\"} 1\nd_sum 1\nd_count 1\n"
-        );
+        let block = "# HELP c C\n# TYPE c unknown\nc 1\n";
+        push_family(&mut text, &parse::family(block).unwrap(), Format::Text);
+        assert_eq!(text, "# HELP c C\n# TYPE c untyped\nc 1\n");
     }
 
     /// The names of the samples that come out, and how much is left out.

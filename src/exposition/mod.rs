@@ -7,6 +7,7 @@ pub(crate) mod foreign;
 pub(crate) mod negotiate;
 pub(crate) mod number;
 mod parse;
+mod strict;
 
 pub use self::collector::MetricsCollector;
 

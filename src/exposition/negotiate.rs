@@ -23,7 +23,8 @@ impl Format {
 
     /// The format that a request accepts most, by the q-values of its `Accept` headers.
     ///
-    /// Of equal q-values the more specific wins, then the one named first. A version counts: the
+    /// Of equal q-values the more specific wins, then the one named first. A q-value may lack the digit before or
+    /// after its point (`.5`, `1.`). A version counts: the
     /// `OpenMetrics` of other versions than 1.0.0 and the text of others than 0.0.4 are not offered. Where
     /// nothing is acceptable, the answer is text 0.0.4.
     ///
@@ -167,22 +168,20 @@ fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
-/// A q-value in thousandths: `0` to `1` with a fraction, of which three digits count.
+/// A q-value in thousandths: a decimal number from 0 to 1, of whose fraction three digits count. More forms are
+/// read than the RFC has (`.5`, `1.`, `00.5`, `1.0000`): clients send what Go reads.
 fn quality(text: &[u8]) -> Option<u16> {
-    let (whole, fraction) = match text {
-        [whole] => (whole, &[][..]),
-        [whole, b'.', fraction @ ..] => (whole, fraction),
-        _ => return None,
-    };
-    if !fraction.iter().all(u8::is_ascii_digit) {
+    let dot = text.iter().position(|byte| *byte == b'.').unwrap_or(text.len());
+    let (whole, fraction) = (&text[..dot], text.get(dot + 1..).unwrap_or_default());
+    let zeros = |digits: &[u8]| digits.iter().all(|digit| *digit == b'0');
+    if whole.len() + fraction.len() == 0 || !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let digits = fraction.iter().chain(b"000").take(3);
     let thousandths = digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     match whole {
-        b'0' => Some(thousandths),
-        b'1' if fraction.iter().all(|digit| *digit == b'0') => Some(1_000),
-        _ => None,
+        [above @ .., b'1'] if zeros(above) && zeros(fraction) => Some(1_000),
+        whole => zeros(whole).then_some(thousandths),
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Sample<'a> {
     pub(super) suffix: &'static str,
     /// `name="value"` pairs, separated by commas.
     pub(super) labels: &'a str,
-    pub(super) point: Point<'a>,
+    pub(super) value: &'a str,
     pub(super) exemplar: Option<Exemplar<'a>>,
 }
 
@@ -25,13 +25,8 @@ pub(super) struct Sample<'a> {
 #[derive(Debug)]
 pub(super) struct Exemplar<'a> {
     pub(super) labels: &'a str,
-    pub(super) point: Point<'a>,
-}
-
-/// A number and the moment it is of, in seconds.
-#[derive(Debug, PartialEq)]
-pub(super) struct Point<'a> {
     pub(super) value: &'a str,
+    /// In seconds.
     pub(super) timestamp: Option<&'a str>,
 }
 
@@ -42,23 +37,29 @@ pub(super) struct Kind {
     pub(super) word: &'static str,
     /// The same in text 0.0.4.
     pub(super) text: &'static str,
-    /// What may follow the family's name in those of its samples.
+    /// What follows the family's name in those of its samples.
     suffixes: &'static [&'static str],
+    /// What follows it in the names that no other family may have.
+    pub(super) reserved: &'static [&'static str],
 }
 
+/// The types of `prometheus-client`.
 const KINDS: &[Kind] = &[
-    Kind { word: "counter", text: "counter", suffixes: &["_total", "_created"] },
-    Kind { word: "gauge", text: "gauge", suffixes: &[""] },
+    Kind {
+        word: "counter",
+        text: "counter",
+        suffixes: &["_total"],
+        reserved: &["", "_total", "_created"],
+    },
+    Kind { word: "gauge", text: "gauge", suffixes: &[""], reserved: &[""] },
     Kind {
         word: "histogram",
         text: "histogram",
-        suffixes: &["_bucket", "_sum", "_count", "_created"],
+        suffixes: &["_bucket", "_sum", "_count"],
+        reserved: &["", "_bucket", "_sum", "_count", "_created"],
     },
-    Kind { word: "gaugehistogram", text: "histogram", suffixes: &["_bucket", "_gsum", "_gcount"] },
-    Kind { word: "summary", text: "summary", suffixes: &["", "_sum", "_count", "_created"] },
-    Kind { word: "info", text: "gauge", suffixes: &["_info"] },
-    Kind { word: "stateset", text: "gauge", suffixes: &[""] },
-    Kind { word: "unknown", text: "untyped", suffixes: &[""] },
+    Kind { word: "info", text: "gauge", suffixes: &["_info"], reserved: &["", "_info"] },
+    Kind { word: "unknown", text: "untyped", suffixes: &[""], reserved: &[""] },
 ];
 
 /// The seconds before which a moment is; scrapers hold milliseconds in 64 bits.
@@ -97,29 +98,27 @@ fn sample<'a>(line: &'a str, family: &str, kind: &'static Kind) -> Option<Sample
         Some(rest) => label_set(rest)?,
         None => ("", rest),
     };
-    let (numbers, exemplar) = match rest.split_once(" # {") {
-        Some((numbers, exemplar)) => {
-            let (labels, rest) = label_set(exemplar)?;
-            (numbers, Some(Exemplar { labels, point: point(rest)? }))
-        }
+    let (value, exemplar) = match rest.split_once(" # {") {
+        Some((value, exemplar)) => (value, Some(self::exemplar(exemplar)?)),
         None => (rest, None),
     };
-    Some(Sample { suffix, labels, point: point(numbers)?, exemplar })
+    Some(Sample { suffix, labels, value: number(value.strip_prefix(' ')?)?, exemplar })
 }
 
-/// A value and perhaps a timestamp, each after a space.
-fn point(text: &str) -> Option<Point<'_>> {
-    let text = text.strip_prefix(' ')?;
-    let (value, timestamp) = match text.split_once(' ') {
+/// Labels up to the closing brace, a value and perhaps a timestamp, each after a space.
+fn exemplar(text: &str) -> Option<Exemplar<'_>> {
+    let (labels, rest) = label_set(text)?;
+    let rest = rest.strip_prefix(' ')?;
+    let (value, timestamp) = match rest.split_once(' ') {
         Some((value, timestamp)) => (value, Some(timestamp)),
-        None => (text, None),
+        None => (rest, None),
     };
     if let Some(timestamp) = timestamp
         && !(-LATEST..LATEST).contains(&timestamp.parse().ok()?)
     {
         return None;
     }
-    Some(Point { value: number(value)?, timestamp })
+    Some(Exemplar { labels, value: number(value)?, timestamp })
 }
 
 /// A number as both formats write it.
@@ -136,10 +135,7 @@ fn number(text: &str) -> Option<&str> {
 fn label_set(text: &str) -> Option<(&str, &str)> {
     let (mut end, mut rest) = (0, text);
     while !rest.starts_with('}') {
-        let (name, _, after) = label(rest)?;
-        if labels(&text[..end]).any(|(earlier, _)| earlier == name) {
-            return None;
-        }
+        let (_, _, after) = label(rest)?;
         end = text.len() - after.len();
         rest = match after.strip_prefix(',') {
             Some(rest) => rest,
@@ -176,8 +172,8 @@ fn label(text: &str) -> Option<(&str, &str, &str)> {
         byte => byte == b'"' || escaped,
     })?;
     let (value, rest) = text.split_at(end);
-    // Prometheus takes `__name__` for the name of the series.
-    let is_valid = is_name(name, false) && name != "__name__";
+    // Prometheus takes `__name__` for the name of the series, and others refuse all of these.
+    let is_valid = is_name(name, false) && !name.starts_with("__");
     Some((name, value, rest.strip_prefix('"').filter(|_| is_valid)?))
 }
 
@@ -199,24 +195,23 @@ mod tests {
         let block = format!("{HEAD}{line}\n");
         let family = family(&block)?;
         let sample = &family.samples[0];
-        Some((sample.labels.to_owned(), sample.point.value.to_owned()))
+        Some((sample.labels.to_owned(), sample.value.to_owned()))
     }
 
     #[test]
     fn a_family_is_read_whole() {
         let block = "# HELP x_seconds A thing.\n# TYPE x_seconds counter\n# UNIT x_seconds seconds\n\
-            x_seconds_total{a=\"1, }\\\"# {\",b=\"\"} 2 1.5 # {id=\"7\"} 0.5 1.25\nx_seconds_created 3\n";
+            x_seconds_total{a=\"1, }\\\"# {\",b=\"\"} 2 # {id=\"7\"} 0.5 1.25\nx_seconds_total 3\n";
         let family = family(block).unwrap();
         assert_eq!((family.name, family.help), ("x_seconds", "A thing."));
         assert_eq!((family.kind.word, family.unit), ("counter", Some("seconds")));
-        let [total, created] = &family.samples[..] else { panic!("{family:?}") };
-        assert_eq!((total.suffix, created.suffix), ("_total", "_created"));
-        assert_eq!(total.point, Point { value: "2", timestamp: Some("1.5") });
-        assert_eq!(labels(total.labels).collect::<Vec<_>>(), [("a", "1, }\\\"# {"), ("b", "")]);
-        let exemplar = total.exemplar.as_ref().unwrap();
+        let [labelled, bare] = &family.samples[..] else { panic!("{family:?}") };
+        assert_eq!((labelled.suffix, labelled.value), ("_total", "2"));
+        assert_eq!(labels(labelled.labels).collect::<Vec<_>>(), [("a", "1, }\\\"# {"), ("b", "")]);
+        let exemplar = labelled.exemplar.as_ref().unwrap();
         assert_eq!(exemplar.labels, "id=\"7\"");
-        assert_eq!(exemplar.point, Point { value: "0.5", timestamp: Some("1.25") });
-        assert_eq!((created.labels, created.point.value), ("", "3"));
+        assert_eq!((exemplar.value, exemplar.timestamp), ("0.5", Some("1.25")));
+        assert_eq!((bare.labels, bare.value), ("", "3"));
     }
 
     #[test]
@@ -241,11 +236,12 @@ mod tests {
             "x_total",
             "x_total ",
             "x_total one",
-            "x_total 1 2 3",
-            "x_total 1 NaN",
+            "x_total 1 2",
+            "x_total 1 # {id=\"1\"} 1 2 3",
+            "x_total 1 # {id=\"1\"} 1 NaN",
             // Found by `fuzz/fuzz_targets/foreign.rs`: in milliseconds they are too large for a scraper.
-            "x_total 1 1e16",
-            "x_total 1 -9.3e15",
+            "x_total 1 # {id=\"1\"} 1 1e16",
+            "x_total 1 # {id=\"1\"} 1 -9.3e15",
             "x_total  1",
             "x_sum 1",
             "y_total 1",
@@ -255,11 +251,12 @@ mod tests {
             "x_total{a=\"b\"c=\"d\"} 1",
             "x_total{,} 1",
             "x_total{a=\"\\x\"} 1",
-            "x_total{a=\"b\",a=\"c\"} 1",
             "x_total{a-b=\"c\"} 1",
             "x_total{1a=\"c\"} 1",
             "x_total{=\"c\"} 1",
             "x_total{__name__=\"y\"} 1",
+            "x_total{__y=\"y\"} 1",
+            "x_created 1",
             "x_total 1 # {id=\"1\" 1",
             "x_total 1 # {id=\"1\"}",
         ] {
@@ -275,6 +272,9 @@ mod tests {
             "# HELP x A thing.\nwith a newline\n# TYPE x counter\nx_total 1\n",
             "# HELP x A thing.\n# TYPE y counter\ny_total 1\n",
             "# HELP x A thing.\n# TYPE x number\nx_total 1\n",
+            "# HELP x A thing.\n# TYPE x summary\nx_sum 1\n",
+            "# HELP x A thing.\n# TYPE x stateset\nx{x=\"on\"} 1\n",
+            "# HELP x A thing.\n# TYPE x gaugehistogram\nx_bucket{le=\"+Inf\"} 1\n",
             "# HELP x-y A thing.\n# TYPE x-y gauge\nx-y 1\n",
             "# HELP 1x A thing.\n# TYPE 1x gauge\n1x 1\n",
             "# HELP x A thing.\n# TYPE x counter\n# UNIT y seconds\nx_total 1\n",

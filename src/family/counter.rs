@@ -75,7 +75,9 @@ impl<L: LabelSet> CounterFamily<L> {
 
 /// A counter that is kept elsewhere, by the operating system say, and read before a scrape.
 ///
-/// It is left out until it was read once.
+/// It is left out until it was read once, and while what was read last is negative or NaN: strict readers refuse
+/// a scrape with such a counter. Each scrape that leaves one out counts
+/// `application_errors_total{error_type="invalid_value",severity="error"}`.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadCounter {
     cell: Address,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Metrics, Open, Stopwatch,
     labels::HttpMethod,
+    storage::intern::MAX_VALUE_BYTES,
     subsystems::http_client::{Upstream, UpstreamRequestGuard},
 };
 
@@ -57,7 +58,11 @@ impl ClientLayer {
         Self { metrics, upstream: Some(metrics.http_client.upstreams.get(upstream)) }
     }
 
-    /// Records into `metrics`, each request under its host, or under `unknown` if its target has none.
+    /// Records into `metrics`, each request under its host in lower case, without a dot at its end and without the
+    /// port (an IPv6 address keeps its brackets), or under `unknown` if its target has none.
+    ///
+    /// Around a `Channel` of tonic all requests are `unknown`: it adds the host further in. Make the client with
+    /// `with_origin`, which adds it before, or use [`new`](Self::new).
     #[must_use]
     pub fn by_host(metrics: Metrics) -> Self {
         Self { metrics, upstream: None }
@@ -65,8 +70,7 @@ impl ClientLayer {
 
     /// The upstream of a request to this host.
     fn upstream(&self, host: Option<&str>) -> Open<Upstream> {
-        self.upstream
-            .unwrap_or_else(|| self.metrics.http_client.upstreams.get(host.unwrap_or("unknown")))
+        self.upstream.unwrap_or_else(|| of_host(self.metrics, host))
     }
 }
 
@@ -75,6 +79,25 @@ impl<S> Layer<S> for ClientLayer {
 
     fn layer(&self, inner: S) -> ClientService<S> {
         ClientService { inner, layer: *self, readiness: Readiness::new() }
+    }
+}
+
+/// The upstream of a host. Hosts are equal in upper and lower case, and with the dot of a full name.
+fn of_host(metrics: Metrics, host: Option<&str>) -> Open<Upstream> {
+    let upstreams = &metrics.http_client.upstreams;
+    let host = host.map(|host| host.strip_suffix('.').unwrap_or(host));
+    match host.filter(|host| !host.is_empty()) {
+        None => upstreams.get("unknown"),
+        Some(host) if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            // As much of it as a label value has, so that nothing is allocated.
+            let mut lower = [0; MAX_VALUE_BYTES];
+            let len = host.floor_char_boundary(lower.len());
+            let lower = &mut lower[..len];
+            lower.copy_from_slice(&host.as_bytes()[..len]);
+            lower.make_ascii_lowercase();
+            upstreams.get(str::from_utf8(lower).unwrap_or_default())
+        }
+        Some(host) => upstreams.get(host),
     }
 }
 

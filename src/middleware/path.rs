@@ -152,13 +152,14 @@ fn is_mail_address(segment: &[u8]) -> bool {
 
 /// Whether letters and digits stand together as they do in no word.
 fn has_token(segment: &[u8]) -> bool {
-    segment
-        .split(|byte| !byte.is_ascii_alphanumeric() && !is_separator(byte))
-        .any(|run| run.len() >= 8 && (run.split(is_separator).any(is_token) || is_mixed_token(run)))
+    segment.split(|byte| !byte.is_ascii_alphanumeric() && !is_separator(*byte)).any(|run| {
+        run.len() >= 8
+            && (run.split(|byte| is_separator(*byte)).any(is_token) || is_mixed_token(run))
+    })
 }
 
 /// Whether base64url has it, and words have it between them.
-fn is_separator(byte: &u8) -> bool {
+fn is_separator(byte: u8) -> bool {
     matches!(byte, b'-' | b'_')
 }
 
@@ -190,7 +191,7 @@ fn is_mixed_token(run: &[u8]) -> bool {
             one.is_ascii_alphanumeric() && !one.is_ascii_uppercase() && other.is_ascii_uppercase()
         })
         && run
-            .split(is_separator)
+            .split(|byte| is_separator(*byte))
             .map(|part| groups_of_digits(part).saturating_sub(1))
             .sum::<usize>()
             >= 2

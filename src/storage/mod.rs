@@ -54,7 +54,7 @@ mod sync {
     /// Slots for exemplars that some cells share.
     #[cfg(feature = "exemplars")]
     pub(super) const WAYS: usize = 4;
-    /// Words of a trace id: 120 characters of four bytes.
+    /// Words of a trace id of 120 bytes.
     #[cfg(feature = "exemplars")]
-    pub(super) const TEXT_WORDS: usize = 60;
+    pub(super) const TEXT_WORDS: usize = 15;
 }

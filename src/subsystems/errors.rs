@@ -37,7 +37,8 @@ families! {
         /// Errors of the application by kind and severity
         ///
         /// The library counts some by itself, as `error`: `handler_error` and `response_body_error` of the
-        /// HTTP layer, `foreign_metrics` that a scrape leaves out, `collector_panic` and
+        /// HTTP layer, `foreign_metrics` that a scrape leaves out, `invalid_value`, a counter that was set to a
+        /// negative number or NaN and that a scrape leaves out, `collector_panic` and
         /// `collector_timeout`, what the service has read for a scrape and that panicked or was late.
         pub application_errors: CounterFamily<(Open<ApplicationErrorType>, ErrorSeverity)> =
             "application_errors_total",

@@ -10,8 +10,10 @@ use crate::{
     exposition,
     http::percent_encode,
     prometheus::texts,
+    promtool::check_metrics,
     proxy::Proxy,
     python::{self, Number},
+    refused,
     server::{OPENMETRICS, TEXT},
     stored::{Labels, hostile},
     victoria::Victoria,
@@ -146,6 +148,22 @@ fn stored(victoria: &Victoria, job: &str) -> Series {
 
 fn is_moving(name: &str) -> bool {
     name.starts_with("metrics_scrape") || name.starts_with("process_")
+}
+
+#[test]
+#[ignore = "needs the Python client and promtool: run scripts/test"]
+fn a_registry_with_what_readers_refuse_costs_no_scrape() {
+    let (registry, _) = refused::registry();
+    let metrics = Metrics::builder().registry(registry).build().unwrap();
+    for format in [Format::OpenMetrics, Format::Text] {
+        let families = python::parse(&metrics.encode(format), format);
+        let found = |name: &str| families.iter().filter(|family| family.name == name).count();
+        for family in ["fills", "level", "traced", "spread", "wait_seconds", "odd"] {
+            assert_eq!(found(family), 1, "{family} in {format:?}");
+        }
+    }
+    // It complains of names, and refuses what it cannot parse.
+    check_metrics(&metrics.to_text());
 }
 
 /// It stores 15 digits of a number.

@@ -29,6 +29,8 @@ mod promtool;
 mod proxy;
 mod python;
 mod receivers;
+#[path = "../common/refused.rs"]
+mod refused;
 mod routing;
 #[path = "../alerts/rules.rs"]
 #[allow(dead_code, reason = "shared with the tests of the alerts")]

@@ -37,7 +37,7 @@ where
     }
 
     fn call(&mut self, request: Request<T>) -> Self::Future {
-        let span = info_span!("request", trace_id = "the trace");
+        let span = info_span!("request", trace_id = "the-trace");
         let inner = span.in_scope(|| self.0.call(request));
         InSpan { span, inner }
     }
@@ -94,7 +94,7 @@ fn exemplified(test: &Test, act: impl FnOnce()) -> BTreeSet<String> {
     let exposition = exposition::parse(&text, Format::OpenMetrics).unwrap();
     let with_exemplar = exposition.samples().filter_map(|sample| {
         let exemplar = sample.exemplar.as_ref()?;
-        assert_eq!(exemplar.labels, [("trace_id".to_owned(), "the trace".to_owned())]);
+        assert_eq!(exemplar.labels, [("trace_id".to_owned(), "the-trace".to_owned())]);
         Some(sample.name.clone())
     });
     with_exemplar.collect()

@@ -13,37 +13,68 @@ pub(crate) struct Sample {
     labels: BTreeMap<String, String>,
     /// The bits of the number; all NaN are one.
     value: u64,
-    /// In milliseconds.
-    timestamp: Option<i64>,
 }
 
 impl Sample {
-    /// The sample as text 0.0.4 has it; none if it has no such sample.
-    pub(crate) fn in_text(&self) -> Option<Self> {
-        let stem = |suffix| self.name.strip_suffix(suffix);
-        let name = match &*self.kind {
-            "counter" | "histogram" | "summary" if stem("_created").is_some() => return None,
-            "gaugehistogram" => match (stem("_gsum"), stem("_gcount")) {
-                (Some(stem), _) => format!("{stem}_sum"),
-                (_, Some(stem)) => format!("{stem}_count"),
-                _ => self.name.clone(),
-            },
-            _ => self.name.clone(),
-        };
+    /// The sample as text 0.0.4 has it.
+    pub(crate) fn in_text(&self) -> Self {
         let kind = match &*self.kind {
-            "info" | "stateset" => "gauge",
-            "gaugehistogram" => "histogram",
+            "info" => "gauge",
             "unknown" => "untyped",
             kind => kind,
         };
-        Some(Self {
-            name,
+        Self {
+            name: self.name.clone(),
             kind: kind.to_owned(),
             help: self.help.clone(),
             labels: self.labels.clone(),
             ..*self
-        })
+        }
     }
+
+    /// Whether a strict reader takes the value: of what only grows it is no less than 0.
+    fn is_sound(&self) -> bool {
+        let value = f64::from_bits(self.value);
+        match &*self.kind {
+            "counter" => value >= 0.0,
+            "histogram" => value >= 0.0 && (self.name.ends_with("_sum") || value.fract() == 0.0),
+            "info" => value.to_bits() == 1_f64.to_bits(),
+            _ => true,
+        }
+    }
+}
+
+/// Whether the buckets of each series increase up to `+Inf`, where the count is that of all, and none is below
+/// 0 beside a sum.
+fn are_histograms(samples: &[Sample]) -> bool {
+    let mut all: BTreeMap<_, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.kind == "histogram") {
+        let (stem, _) = sample.name.rsplit_once('_').expect("it has a suffix");
+        let mut labels = sample.labels.clone();
+        labels.retain(|name, value| name != "le" && !value.is_empty());
+        all.entry((stem, labels)).or_default().push(sample);
+    }
+    all.values().all(|series| {
+        let of = |suffix: &'static str| {
+            series.iter().filter(move |sample| sample.name.ends_with(suffix)).copied()
+        };
+        let value = |sample: &Sample| f64::from_bits(sample.value);
+        let bound = |sample: &Sample| {
+            let bound = sample.labels.get("le")?;
+            bound.parse::<f64>().ok().filter(|it| it.is_finite() || bound == "+Inf")
+        };
+        let buckets: Vec<_> = of("_bucket").map(|it| (bound(it), value(it))).collect();
+        let (counts, sums) = (of("_count").count(), of("_sum").count());
+        let last = buckets.last().copied();
+        let follows = |pair: &[(Option<f64>, f64)]| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1;
+        last.is_some_and(|(bound, _)| bound == Some(f64::INFINITY))
+            && buckets.iter().all(|(bound, _)| bound.is_some())
+            && buckets.windows(2).all(follows)
+            && counts == sums
+            && counts <= 1
+            && of("_count").all(|count| Some(value(count)) == last.map(|(_, value)| value))
+            && (sums == 0 || buckets[0].0 >= Some(0.0))
+    })
 }
 
 /// The family that lines belong to.
@@ -71,10 +102,18 @@ pub(crate) fn read(text: &str, format: Format) -> Result<Vec<Sample>, String> {
             family.head(head, format).filter(|()| heads.insert(head_key(head)))
         } else {
             sample(line, &family, format)
-                .filter(|sample| series.insert((sample.name.clone(), sample.labels.clone())))
+                .filter(|sample| {
+                    // An empty label is none.
+                    let mut labels = sample.labels.clone();
+                    labels.retain(|_, value| !value.is_empty());
+                    sample.is_sound() && series.insert((sample.name.clone(), labels))
+                })
                 .map(|sample| samples.push(sample))
         };
         read.ok_or_else(|| format!("a scraper stops at {line:?}"))?;
+    }
+    if !are_histograms(&samples) {
+        return Err("a histogram is none".into());
     }
     // A name is of one family.
     let owners: BTreeSet<_> =
@@ -112,14 +151,10 @@ impl Family {
     /// What may follow the family's name in those of its samples.
     fn suffixes(&self, format: Format) -> Option<&'static [&'static str]> {
         Some(match (&*self.kind, format) {
-            ("counter", Format::OpenMetrics) => &["_total", "_created"],
+            ("counter", Format::OpenMetrics) => &["_total"],
             ("info", Format::OpenMetrics) => &["_info"],
-            ("gaugehistogram", Format::OpenMetrics) => &["_bucket", "_gsum", "_gcount"],
-            ("stateset" | "unknown", Format::OpenMetrics) => &[""],
-            ("histogram", Format::OpenMetrics) => &["_bucket", "_sum", "_count", "_created"],
-            ("summary", Format::OpenMetrics) => &["", "_sum", "_count", "_created"],
+            ("unknown", Format::OpenMetrics) => &[""],
             ("histogram", _) => &["_bucket", "_sum", "_count"],
-            ("summary", _) => &["", "_sum", "_count"],
             ("counter" | "untyped", Format::Text) | ("gauge", _) => &[""],
             _ => return None,
         })
@@ -137,43 +172,35 @@ fn sample(line: &str, family: &Family, format: Format) -> Option<Sample> {
         Some(rest) => label_set(rest)?,
         None => (BTreeMap::new(), rest),
     };
-    let numbers = match rest.split_once(" # {") {
-        Some((numbers, exemplar)) if format == Format::OpenMetrics => {
+    let value = match rest.split_once(" # {") {
+        Some((value, text)) if format == Format::OpenMetrics => {
             let is_exemplified = name.ends_with("_total") || name.ends_with("_bucket");
-            let (_, rest) = label_set(exemplar).filter(|_| is_exemplified)?;
-            point(rest, format)?;
-            numbers
+            exemplar(text).filter(|()| is_exemplified)?;
+            value
         }
         Some(_) => return None,
         None => rest,
     };
-    let (value, timestamp) = point(numbers, format)?;
+    let value = number(value.strip_prefix(' ')?)?;
     let Family { kind, help, .. } = family;
-    Some(Sample {
-        name: name.into(),
-        kind: kind.clone(),
-        help: help.clone(),
-        labels,
-        value,
-        timestamp,
-    })
+    Some(Sample { name: name.into(), kind: kind.clone(), help: help.clone(), labels, value })
 }
 
-fn point(text: &str, format: Format) -> Option<(u64, Option<i64>)> {
-    let mut words = text.strip_prefix(' ')?.split(' ');
-    let value = number(words.next()?)?;
-    let timestamp = match words.next() {
-        None => None,
-        Some(text) if format == Format::Text => Some(text.parse::<i64>().ok()?),
-        #[expect(clippy::cast_possible_truncation, reason = "checked before")]
-        Some(text) => {
-            let milliseconds = (f64::from_bits(number(text)?) * 1e3).round_ties_even();
-            // What a scraper can hold.
-            let is_held = milliseconds.abs() < 9.2e18;
-            Some(is_held.then_some(milliseconds as i64)?)
-        }
-    };
-    words.next().is_none().then_some((value, timestamp))
+/// Reads the labels, the number and the time of an exemplar.
+fn exemplar(text: &str) -> Option<()> {
+    let (labels, rest) = label_set(text)?;
+    let characters = labels.iter().map(|(name, value)| name.len() + value.chars().count());
+    // Where the labels end, however a reader finds it.
+    let is_plain = text.find('}') == Some(text.len() - rest.len() - 1);
+    if characters.sum::<usize>() > 128 || !is_plain || text.contains('\\') {
+        return None;
+    }
+    let mut words = rest.strip_prefix(' ')?.split(' ');
+    let value = f64::from_bits(number(words.next()?)?);
+    // What a scraper can hold, in milliseconds.
+    let is_held = |text: &str| Some((f64::from_bits(number(text)?) * 1e3).abs() < 9.2e18);
+    let is_timed = words.next().map_or(Some(true), is_held)?;
+    (!value.is_nan() && is_timed && words.next().is_none()).then_some(())
 }
 
 /// A number as Go and Python read it too.
@@ -200,7 +227,7 @@ fn label_set(mut rest: &str) -> Option<(BTreeMap<String, String>, &str)> {
         })?;
         let value = unescaped(&after[..end], "\\n\"")?;
         if !is_name(name, false)
-            || name == "__name__"
+            || name.starts_with("__")
             || labels.insert(name.to_owned(), value).is_some()
         {
             return None;
