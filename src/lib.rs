@@ -22,8 +22,8 @@
 //!     endpoints with a method and a status each;
 //!   - when a label set appears for the first time in the process;
 //!   - for a request whose path is no known endpoint, and for one that waits for a service that is not ready;
-//!   - for distinct users, who are counted under a short lock, in sketches that grow to 3 KiB
-//!     ([`Metrics::track_user_activity`]).
+//!   - for distinct users ([`Metrics::track_user_activity`]), in sketches that grow to 3 KiB, and for figures of the process
+//!     that the service gives ([`Metrics::update_process`]): both under a short lock.
 //! - A scrape sees everything that was recorded before it began, and no counter, bucket, sum or count goes back from
 //!   one scrape to the next. The `_count` of a histogram is the number of its last bucket. What is observed while a
 //!   scrape reads may be in its buckets and not in its sum, or the other way round; the next scrape has it in both.

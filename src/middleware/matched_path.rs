@@ -23,7 +23,7 @@ use super::Endpoint;
 /// the whole template, prefixes of nested routers included. An [`Endpoint`] that is in the response already stays, so
 /// it is that of the innermost router or of the handler.
 ///
-/// Only a response can carry it. A request to which the inner router gives none is `unmatched`: the handler panicked,
+/// It allocates the template for each request. Only a response can carry it. A request to which the inner router gives none is `unmatched`: the handler panicked,
 /// the client left before the head, or a timeout between the two layers expired. Where that matters, put a
 /// `MetricsLayer` on the inner router in place of this layer, and add that router after the `layer` of the outer one.
 ///

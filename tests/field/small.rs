@@ -17,7 +17,7 @@ mod hosts {
             .service(service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new()))));
         for target in targets {
             let request = Request::get(*target).body(String::new()).unwrap();
-            drop(client.oneshot(request).await);
+            drop(client.clone().oneshot(request).await);
         }
         let text = metrics.to_text();
         let counted = text.lines().filter_map(|line| {
