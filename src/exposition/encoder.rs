@@ -8,7 +8,7 @@ use super::{
     number::{push_count, push_float, push_integer, push_units},
 };
 use crate::{
-    family::decode_late,
+    family::{decode_late, decode_level},
     instance::Metrics,
     model::{Buckets, Definition, Kind, ValueSet},
     registry::{Family, Slot},
@@ -22,7 +22,6 @@ use crate::{
 
 /// Encodes every family of an instance, and sets `metrics_series` to what came of it.
 pub(super) fn encode(metrics: Metrics, format: Format) -> String {
-    metrics.refresh();
     let instance = metrics.instance();
     let mut encoder = Encoder {
         out: String::with_capacity(instance.encoded.load(Relaxed)),
@@ -151,8 +150,9 @@ impl Encoder<'_> {
                     self.sample(family, combination, open, |out| push_integer(out, value));
                 }
                 Slot::Gauge => {
-                    let value = f64::from_bits(local::get(address));
-                    self.sample(family, combination, open, |out| push_float(out, value));
+                    if let Some(value) = decode_level(local::get(address)) {
+                        self.sample(family, combination, open, |out| push_float(out, value));
+                    }
                 }
                 Slot::Late => {
                     if let Some(value) = decode_late(local::get(address)) {
