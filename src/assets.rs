@@ -47,5 +47,9 @@ pub const DASHBOARDS: &[Asset] = assets![
 ///
 /// They expect the scrape job to be named `backend`. The runbooks that `runbook_url` names are in the
 /// repository, in `monitoring/runbooks`.
-pub const RULES: &[Asset] =
-    assets!["alerts/backend-alerts.yml", "alerts/freshness.yml", "alerts/slo.yml"];
+pub const RULES: &[Asset] = assets![
+    "alerts/backend-alerts.yml",
+    "alerts/freshness.yml",
+    "alerts/slo.yml",
+    "alerts/telemetry.yml",
+];

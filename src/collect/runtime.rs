@@ -71,7 +71,7 @@ mod watched {
     /// The runtimes that are read before a scrape.
     ///
     /// A handle cannot tell whether its runtime has ended. A runtime drops all of its tasks when it is shut down, so a
-    /// task that does nothing is spawned in each, and takes the handle out when it is dropped.
+    /// task that does nothing is spawned in each, one for all instances, and takes the handle out when it is dropped.
     #[derive(Debug)]
     pub(crate) struct RuntimeSources {
         /// Whether anybody sees what they come to.
@@ -95,11 +95,20 @@ mod watched {
         polled: Arc<AtomicBool>,
     }
 
+    /// The runtimes that have a task that watches them.
+    static WATCHED: Mutex<Vec<Watchers>> = Mutex::new(Vec::new());
+
+    struct Watchers {
+        id: Id,
+        polled: Arc<AtomicBool>,
+        /// Who is told of the end.
+        told: Vec<Arc<Mutex<Runtimes>>>,
+    }
+
     /// The task that watches a runtime.
     struct Watch {
         id: Id,
         polled: Arc<AtomicBool>,
-        runtimes: Arc<Mutex<Runtimes>>,
     }
 
     impl RuntimeSources {
@@ -108,17 +117,30 @@ mod watched {
             if !self.exposed {
                 return;
             }
-            let (id, polled) = (handle.id(), Arc::<AtomicBool>::default());
+            let id = handle.id();
+            let mut watched = WATCHED.lock();
             let mut runtimes = self.runtimes.lock();
             if runtimes.running.iter().any(|known| known.handle.id() == id) {
                 return;
             }
+            let known = watched.iter_mut().find(|watchers| watchers.id == id);
+            let is_watched = known.is_some();
+            let polled = known.map_or_else(Arc::default, |watchers| {
+                watchers.told.push(Arc::clone(&self.runtimes));
+                Arc::clone(&watchers.polled)
+            });
+            if !is_watched {
+                let (polled, told) = (Arc::clone(&polled), vec![Arc::clone(&self.runtimes)]);
+                watched.push(Watchers { id, polled, told });
+            }
             runtimes.any = true;
             let runtime = Runtime { handle: handle.clone(), polled: Arc::clone(&polled) };
             runtimes.running.push(runtime);
-            drop(runtimes);
-            // It is dropped at once if the runtime has ended.
-            handle.spawn(Watch { id, polled, runtimes: Arc::clone(&self.runtimes) });
+            drop((runtimes, watched));
+            if !is_watched {
+                // It is dropped at once if the runtime has ended.
+                handle.spawn(Watch { id, polled });
+            }
         }
 
         /// What the runtimes come to, if there were any.
@@ -139,6 +161,15 @@ mod watched {
     impl Part for RuntimeSources {
         fn register(registrar: &mut Registrar) -> Self {
             Self { exposed: registrar.is_exposed(), runtimes: Arc::default() }
+        }
+    }
+
+    impl Runtimes {
+        fn end(&mut self, id: Id) {
+            if let Some(position) = self.running.iter().position(|known| known.handle.id() == id) {
+                let ended = self.running.swap_remove(position);
+                self.busy = self.busy.saturating_add(ended.busy());
+            }
         }
     }
 
@@ -174,15 +205,13 @@ mod watched {
 
     impl Drop for Watch {
         fn drop(&mut self) {
-            let mut runtimes = self.runtimes.lock();
-            let position = runtimes.running.iter().position(|known| known.handle.id() == self.id);
-            let ended = position.map(|position| runtimes.running.swap_remove(position));
-            if let Some(ended) = &ended {
-                runtimes.busy = runtimes.busy.saturating_add(ended.busy());
+            let mut watched = WATCHED.lock();
+            let position = watched.iter().position(|watchers| watchers.id == self.id);
+            let watchers = position.map(|position| watched.swap_remove(position));
+            drop(watched);
+            for runtimes in watchers.into_iter().flat_map(|watchers| watchers.told) {
+                runtimes.lock().end(self.id);
             }
-            // The last handle may be the runtime itself.
-            drop(runtimes);
-            drop(ended);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Panels that show an alert and have other numbers: dashboard, panel, alert, reason.
-const OTHERWISE: [(&str, &str, &str, &str); 7] = [
+const OTHERWISE: [(&str, &str, &str, &str); 9] = [
     (
         "backend-api",
         "Instances up",
@@ -35,6 +35,18 @@ const OTHERWISE: [(&str, &str, &str, &str); 7] = [
         "Circuit breaker state",
         "CircuitBreakerOpen",
         "each state has a colour of its own",
+    ),
+    (
+        "backend-api",
+        "Label overflows",
+        "MetricLabelOverflow",
+        "any at all: a step at 0 would colour none as well",
+    ),
+    (
+        "backend-api",
+        "Callback failures",
+        "MetricsCallbackFailing",
+        "any at all: a step at 0 would colour none as well",
     ),
     (
         "backend-trading",
@@ -57,9 +69,11 @@ const OTHERWISE: [(&str, &str, &str, &str); 7] = [
 ];
 
 /// Alerts that no panel shows, with the reason.
-const ON_NO_PANEL: [(&str, &str); 2] = [
+const ON_NO_PANEL: [(&str, &str); 4] = [
     ("CacheMissRateHigh", "the panel has the layers apart"),
     ("HighAuthenticationFailureRate", "the panel has the rates, not their ratio"),
+    ("HighDroppedRequestRate", "the panel has the rates, not their ratio"),
+    ("MostRequestsDropped", "the panel has the rates, not their ratio"),
 ];
 
 #[test]

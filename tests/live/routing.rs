@@ -39,6 +39,8 @@ fn pairs() -> Vec<(Value, Value, bool)> {
         (of("HighAPIErrorRate", "critical"), of("APIErrorRateAboveTarget", "warning"), true),
         (of("HighAPIErrorRate", "critical"), of("HighAPILatency", "warning"), false),
         (of("CriticalAPILatency", "critical"), of("HighAPILatency", "warning"), true),
+        (of("MostRequestsDropped", "critical"), of("HighDroppedRequestRate", "warning"), true),
+        (of("MostRequestsDropped", "critical"), of("HighAPILatency", "warning"), false),
         (of("API_SLA_Breach_Latency", "critical"), of("HighAPILatency", "warning"), false),
         (at("DatabasePoolExhausted", "critical", "a"), at("HighDatabasePoolUtilization", "warning", "a"), true),
         (at("DatabasePoolExhausted", "critical", "a"), at("HighDatabasePoolUtilization", "warning", "b"), false),
@@ -95,7 +97,7 @@ const RECEIVERS: &[(&str, &[&str])] = &[
     ("pager", &[
         "BackendServiceDown", "HighAPIErrorRate", "DatabasePoolExhausted", "DatabaseAcquireTimeouts",
         "CriticalAPILatency", "RedisConnectionFailure", "CircuitBreakerOpen", "TickerTicksStale",
-        "SLOErrorBudgetBurn page",
+        "SLOErrorBudgetBurn page", "MostRequestsDropped",
     ]),
     ("tickets", &["SLOErrorBudgetBurn ticket"]),
     ("chat", &[
@@ -105,7 +107,8 @@ const RECEIVERS: &[(&str, &[&str])] = &[
         "HighRateLimitViolations", "API_SLA_Breach_Latency", "API_SLA_Breach_Availability", "MarketDataStale",
         "FOInstrumentCacheStale", "StrategyM2MStale", "PeriodicWorkerStale", "WorkerWithoutSuccess",
         "APIErrorRateAboveTarget", "DatabasePoolUtilizationAboveTarget", "RedisHitRateBelowTarget",
-        "MemoryHitRateBelowTarget",
+        "MemoryHitRateBelowTarget", "HighDroppedRequestRate", "MetricLabelOverflow",
+        "MetricsCallbackFailing",
     ]),
     ("digest", &[
         "NoActiveUsers", "FOQueryLatencyIncreasing", "StatementParsingErrors", "CacheMissRateHigh",

@@ -156,7 +156,8 @@ fn errors() -> Row {
                 .stacked(),
             timeseries("Cancelled requests by endpoint", unit::REQUESTS)
                 .says("Clients that went away before the end of the answer. Many at once: they ran into a timeout of their own, so look at latency.")
-                .rate("http_requests_cancelled_total", &["endpoint"]),
+                .rate("http_requests_cancelled_total", &["endpoint"])
+                .alert("HighDroppedRequestRate"),
             timeseries("Application errors by type", unit::EVENTS)
                 .says("Errors that the code reports, by type and severity. The type is the same as in the log.")
                 .rate("application_errors_total", &["error_type", "severity"]),
@@ -385,7 +386,12 @@ fn metrics() -> Row {
                 .query("{{family}}", "topk(10, max by (family) (metrics_series{@}))"),
             timeseries("Label overflows", unit::EVENTS)
                 .says("Events counted under `other`, since their open label has more values than its cap. Find the label, then raise its cap or fix its values.")
-                .rate("metrics_label_overflows_total", &["family"]),
+                .rate("metrics_label_overflows_total", &["family"])
+                .alert("MetricLabelOverflow"),
+            timeseries("Callback failures", unit::EVENTS)
+                .says("Code of the service that gave nothing for a scrape, by name and reason: pools, registries, subsystems. Its metrics are absent meanwhile.")
+                .rate("metrics_callback_failures_total", &["callback", "reason"])
+                .alert("MetricsCallbackFailing"),
             timeseries("Scrapes", unit::EVENTS)
                 .says("By format and status. `error` is a scrape that could not be answered.")
                 .rate("metrics_scrapes_total", &["format", "status"]),
