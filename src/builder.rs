@@ -284,7 +284,8 @@ impl Builder {
         self
     }
 
-    /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000.
+    /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000, and 100 for the names
+    /// of callbacks.
     ///
     /// A service whose open labels are all called with a million values, by eight threads, has 137,000 lines in a
     /// scrape by this default, and takes 33 MB.
@@ -358,7 +359,8 @@ impl Builder {
     /// text with a newline, say), or whose name or whose samples' names are taken by the instance or by an
     /// earlier one, is left out of the scrape and counted in
     /// `application_errors_total{error_type="foreign_metrics",severity="error"}`; so is a registry that
-    /// fails, panics or is late, with all that is in it: see [`collector`](Self::collector). Parts of one
+    /// fails, panics or is late, with all that is in it, and `metrics_callback_failures_total` says which and why: see
+    /// [`collector`](Self::collector). Parts of one
     /// family in several registries are put together where their series differ. The instance's constant labels
     /// are not added to them.
     ///

@@ -14,6 +14,10 @@
 //!   `X-Prometheus-Scrape-Timeout-Seconds` if that is less. One that panics, fails or is late loses only its own
 //!   metrics, and counts in `metrics_callback_failures_total`.
 //!
+//! In tests with a paused clock of tokio (`start_paused`), await a scrape without a timeout: the runtime has nothing to do
+//! while the thread encodes, so tokio moves its clock on to the next timer, and the timeout is over at once.
+//! [`Metrics::value`](crate::Metrics::value) and [`Metrics::to_text`](crate::Metrics::to_text) need no runtime.
+//!
 //! In a router of the service, connections are the server's to limit: how many there are, how large a head is, how
 //! long a client may take. A client that reads slowly holds its connection and its answer, which is one block of
 //! bytes that the scrapes of the same moment share; one that hangs up frees both. The `Server` has these limits.

@@ -94,6 +94,7 @@ fn overview() -> Row {
                 .colour("5xx", "red")
                 .size(12, 10),
             gauge("Database pool status")
+                .nothing("Not read: see Callback failures")
                 .says("Connections in use among the configured maximum, by instance. At 1 requests wait for a connection. It moves between two scrapes: a full pool can show as empty.")
                 .query("{{instance}}", r#"sum by (instance) (database_pool_connections{@, state="active"}) / sum by (instance) (database_pool_connections{@, state="total"})"#)
                 .limits(0.75, 0.95)
