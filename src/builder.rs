@@ -344,7 +344,10 @@ impl Builder {
                 let on_scrape = S::HAS_ON_SCRAPE.then(|| {
                     let subsystem = Arc::clone(&subsystem);
                     let name = ["subsystem:", S::NAME].concat();
-                    Callback::new(name, move |now| Some(subsystem.on_scrape(now)))
+                    Callback::new(name, move |now| {
+                        subsystem.on_scrape(now);
+                        Some(())
+                    })
                 });
                 Mounted { subsystem, on_scrape }
             },

@@ -83,10 +83,12 @@ impl Deadline {
 /// for its next run, which they share.
 pub(crate) struct Callback<T>(Arc<Shared<T>>);
 
+type Run<T> = dyn Fn(&Now) -> Option<T> + Send + Sync;
+
 struct Shared<T> {
     name: Box<str>,
     /// Taken when it is dropped.
-    run: Option<Box<dyn Fn(&Now) -> Option<T> + Send + Sync>>,
+    run: Option<Box<Run<T>>>,
     runs: Mutex<Runs<T>>,
 }
 

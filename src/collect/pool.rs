@@ -52,12 +52,11 @@ impl PoolSources {
         }
         let mut sources = self.sources.lock();
         let known = sources.callbacks.iter_mut().find(|known| known.name() == source.name());
-        let replaced = match known {
-            Some(known) => Some(mem::replace(known, source)),
-            None => {
-                sources.callbacks.push(source);
-                None
-            }
+        let replaced = if let Some(known) = known {
+            Some(mem::replace(known, source))
+        } else {
+            sources.callbacks.push(source);
+            None
         };
         // It is the service's: it is dropped without the lock.
         drop(sources);

@@ -11,6 +11,7 @@ use procfs::{FromRead, process::Stat};
 use super::process::ProcessStats;
 
 /// What `/proc` says now.
+#[derive(Clone, Copy)]
 pub(crate) struct Read {
     /// What cannot be read is none.
     pub(crate) stats: ProcessStats,

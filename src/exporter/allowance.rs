@@ -23,7 +23,7 @@ pub(super) fn of(headers: &HeaderMap, most: Duration) -> Duration {
     // A `Duration` has no room for more than some hundred billion years.
     let timeouts = seconds.filter_map(|seconds| Duration::try_from_secs_f64(seconds).ok());
     match timeouts.filter(|timeout| !timeout.is_zero()).min() {
-        Some(timeout) => most.min((timeout - MARGIN.min(timeout / 2)).max(MIN)),
+        Some(timeout) => most.min(timeout.saturating_sub(MARGIN.min(timeout / 2)).max(MIN)),
         None => most,
     }
 }

@@ -161,6 +161,17 @@ fn open() -> Gate {
     gate
 }
 
+/// A collector that meets other callbacks.
+#[derive(Debug)]
+struct Meets(Arc<Barrier>);
+
+impl Collector for Meets {
+    fn encode(&self, _: DescriptorEncoder<'_>) -> fmt::Result {
+        self.0.wait();
+        Ok(())
+    }
+}
+
 /// Each passes only if all are there at the same time.
 #[test]
 fn callbacks_of_every_kind_run_at_the_same_time() {
@@ -172,15 +183,7 @@ fn callbacks_of_every_kind_run_at_the_same_time() {
             Some(pool())
         }
     };
-    #[derive(Debug)]
-    struct Meets(Arc<Barrier>);
-    impl Collector for Meets {
-        fn encode(&self, _: DescriptorEncoder<'_>) -> fmt::Result {
-            self.0.wait();
-            Ok(())
-        }
-    }
-    let builder = builder().collect_timeout(Duration::from_secs(60));
+    let builder = builder().collect_timeout(Duration::from_mins(1));
     let metrics = builder
         .collector(Meets(Arc::clone(&all)))
         .collector(Meets(Arc::clone(&all)))
@@ -313,7 +316,7 @@ async fn a_scrape_is_answered_before_its_scraper_gives_up() {
     for timeout in ["1", "2", "1.5, 9", "1e0"] {
         let gate = Gate::default();
         let _end = OpenAtEnd(gate.clone());
-        let builder = six_collectors(builder(), &gate).collect_timeout(Duration::from_secs(60));
+        let builder = six_collectors(builder(), &gate).collect_timeout(Duration::from_mins(1));
         let exporter = Exporter::new(builder.build().unwrap());
         let (text, took) = scrape(&exporter, &[(SCRAPE_TIMEOUT, timeout)]).await;
         let limit = Duration::from_secs_f64(timeout.split(',').next().unwrap().parse().unwrap());
@@ -372,7 +375,7 @@ async fn a_scrape_that_waited_in_line_is_answered_within_its_deadline_and_has_wh
 async fn formats_that_are_asked_for_together_share_the_callbacks() {
     let gate = Gate::default();
     let counted = Arc::new(AtomicUsize::new(0));
-    let metrics = builder().collect_timeout(Duration::from_secs(60)).build().unwrap();
+    let metrics = builder().collect_timeout(Duration::from_mins(1)).build().unwrap();
     let (at, count) = (gate.clone(), Arc::clone(&counted));
     metrics.add_database_pool_source("orders", move || {
         count.fetch_add(1, SeqCst);

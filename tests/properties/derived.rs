@@ -147,7 +147,6 @@ impl Model {
                         active: sum.active.saturating_add(stats.active),
                         idle: sum.idle.saturating_add(stats.idle),
                         max: sum.max.saturating_add(stats.max),
-                        ..sum
                     });
                     continue;
                 }
