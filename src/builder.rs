@@ -4,24 +4,26 @@ mod accounts;
 
 use std::{
     any::TypeId,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
-use prometheus_client::{collector::Collector, registry::Registry};
+use prometheus_client::{
+    collector::Collector, encoding::text::encode_registry, registry::Registry,
+};
 
 use self::accounts::AccountIds;
 use crate::{
     clock::Clock,
-    collect::reading::Reading,
+    collect::callback::Callback,
     escape::push_label,
     family::OpenLabels,
-    instance::{Foreign, Instance, Metrics, Mounted},
+    instance::{Instance, Metrics, Mounted},
     model::is_label_name,
-    registry::{Clash, Now, Registrar, Subsystem},
-    subsystems::Subsystems,
+    registry::{Clash, Registrar, Subsystem},
+    subsystems::{Subsystems, self_metrics::CallbackName},
 };
 
 /// The cap of a domain of open labels, unless the builder says otherwise.
@@ -36,8 +38,14 @@ const DEFAULT_UTC_OFFSET: i32 = 5 * 3_600 + 30 * 60;
 /// What the alert `ElevatedDatabaseLatency` compares with.
 const DEFAULT_SLOW_QUERY: Duration = Duration::from_millis(500);
 
-/// Several that are late still leave a scraper with an interval of five seconds its answer.
+/// A scraper with an interval of five seconds has its answer however many callbacks are late.
 const DEFAULT_COLLECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Less than this, and a callback that does not block is late.
+const MIN_COLLECT_TIMEOUT: Duration = Duration::from_millis(1);
+
+/// The cap of the names of callbacks, unless the builder says otherwise: a service has a few.
+const CALLBACK_CAP: usize = 100;
 
 /// Configures and makes an instance of [`Metrics`].
 ///
@@ -70,7 +78,7 @@ pub struct Builder {
     collect_timeout: Duration,
     clock: Clock,
     mounts: Vec<Mount>,
-    registries: Vec<Arc<Registry>>,
+    registries: Vec<(Option<String>, Arc<Registry>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +195,16 @@ pub enum BuildError {
         /// The offset as given, in seconds.
         seconds: i64,
     },
+    /// A scrape would not wait for callbacks at all.
+    CollectTimeout {
+        /// The timeout as given.
+        timeout: Duration,
+    },
+    /// Two registries or collectors have the same name.
+    DuplicateRegistry {
+        /// The name; a number for one that was given none.
+        name: String,
+    },
     /// The process has no cells left; every instance is kept for its lifetime.
     TooManyInstances,
 }
@@ -234,6 +252,12 @@ impl fmt::Display for BuildError {
             }
             Self::UtcOffset { seconds } => {
                 write!(f, "utc_offset: {seconds} s must be less than a day")
+            }
+            Self::CollectTimeout { timeout } => {
+                write!(f, "collect_timeout: {timeout:?} must be at least {MIN_COLLECT_TIMEOUT:?}")
+            }
+            Self::DuplicateRegistry { name } => {
+                write!(f, "registry_named, collector_named: {name:?} is given twice")
             }
             Self::TooManyInstances => {
                 f.write_str("build: the process has no room for another instance")
@@ -287,7 +311,8 @@ impl Builder {
         self
     }
 
-    /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000.
+    /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000, and 100 for the names
+    /// of callbacks.
     ///
     /// A value is not a line of a scrape. Each family with the label has a line for it, a histogram one for each bucket
     /// and two more, and that again for each value of the labels beside it. In the HTTP families an endpoint takes 2
@@ -338,13 +363,16 @@ impl Builder {
         self
     }
 
-    /// How long a scrape waits for each thing of the service that it reads: a source of pool figures, the
-    /// `on_scrape` of a mounted subsystem, a registry. Default: 1 second.
+    /// How long a scrape waits for the callbacks of the service, all of them together: sources of pool figures, the
+    /// `on_scrape` of mounted subsystems, registries and collectors. At least 1 millisecond. Default: 1 second.
     ///
-    /// Each is read on a thread that lives as long as the reading takes, once at a time: a scrape first waits for the
-    /// reading of another, for as long as that one may take. What is late is left out of the scrape and counted as
-    /// an error, and is not begun again while it is under way: whatever blocks costs itself, one thread, and this
-    /// time once.
+    /// They run at the same time, each on a thread that ends when it returns. The time runs from the arrival of the
+    /// scrape, so waiting for another scrape is part of it; one that had to wait keeps a tenth of it, 100 ms at most,
+    /// for its own callbacks. Where the scraper says in `X-Prometheus-Scrape-Timeout-Seconds` how long it waits, as
+    /// Prometheus does, the [`Exporter`](crate::Exporter) keeps half a second below that if it comes earlier.
+    ///
+    /// A callback that is late is left out of the scrape, counted in `metrics_callback_failures_total`, and not begun
+    /// again while it is under way. One that hangs costs its values, one thread and one timeout.
     pub fn collect_timeout(mut self, timeout: Duration) -> Self {
         self.collect_timeout = timeout;
         self
@@ -360,14 +388,17 @@ impl Builder {
     pub fn mount<S: Subsystem>(mut self) -> Self {
         self.mounts.push(Mount {
             name: S::NAME,
-            mount: |registrar| Mounted {
-                subsystem: Box::new(registrar.subsystem::<S>(true)),
-                on_scrape: S::HAS_ON_SCRAPE.then_some(|subsystem, now: &Now| {
-                    if let Some(subsystem) = subsystem.downcast_ref::<S>() {
+            mount: |registrar| {
+                let subsystem = Arc::new(registrar.subsystem::<S>(true));
+                let on_scrape = S::HAS_ON_SCRAPE.then(|| {
+                    let subsystem = Arc::clone(&subsystem);
+                    let name = ["subsystem:", S::NAME].concat();
+                    Callback::new(name, move |now| {
                         subsystem.on_scrape(now);
-                    }
-                }),
-                reading: Reading::default(),
+                        Some(())
+                    })
+                });
+                Mounted { subsystem, on_scrape }
             },
         });
         self
@@ -389,8 +420,8 @@ impl Builder {
     /// - an exemplar with more than 128 characters of labels, with a label twice, with `"`, `\`, `{`, `}` or a
     ///   newline in a label, or whose value is NaN.
     ///
-    /// A registry that fails, panics or is late is left out with all that is in it: see
-    /// [`collector`](Self::collector). Parts of one family in several registries are put together where their
+    /// A registry that fails, panics or is late is left out with all that is in it, and
+    /// `metrics_callback_failures_total` says which and why: see [`collector`](Self::collector). Parts of one family in several registries are put together where their
     /// series differ. The instance's constant labels are not added to them.
     ///
     /// ```
@@ -407,17 +438,39 @@ impl Builder {
     /// ));
     /// # Ok::<(), backend_metrics::BuildError>(())
     /// ```
+    ///
+    /// In `metrics_callback_failures_total` it is `registry:1`, `registry:2` and so on, in the order in which
+    /// registries and collectors are given; [`registry_named`](Self::registry_named) gives it a name that stays.
     pub fn registry(mut self, registry: impl Into<Arc<Registry>>) -> Self {
-        self.registries.push(registry.into());
+        self.registries.push((None, registry.into()));
+        self
+    }
+
+    /// As [`registry`](Self::registry), with a name: it is `registry:<name>` in `metrics_callback_failures_total`.
+    pub fn registry_named(
+        mut self,
+        name: impl Into<String>,
+        registry: impl Into<Arc<Registry>>,
+    ) -> Self {
+        self.registries.push((Some(name.into()), registry.into()));
         self
     }
 
     /// Exposes a collector of `prometheus-client` in a registry of its own, so that its failure costs nothing
     /// else. See [`registry`](Self::registry).
     pub fn collector(self, collector: impl Collector) -> Self {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(collector));
-        self.registry(registry)
+        self.registry(registry_of(collector))
+    }
+
+    /// As [`collector`](Self::collector), with a name: it is `registry:<name>` in `metrics_callback_failures_total`.
+    pub fn collector_named(self, name: impl Into<String>, collector: impl Collector) -> Self {
+        self.registry_named(name, registry_of(collector))
+    }
+
+    /// The names of the registries, in their order.
+    fn registry_names(&self) -> impl Iterator<Item = String> {
+        let numbered = (1..).zip(&self.registries);
+        numbered.map(|(number, (name, _)): (u32, _)| name.clone().unwrap_or(number.to_string()))
     }
 
     /// Makes the instance. It takes memory that is never given back.
@@ -436,15 +489,24 @@ impl Builder {
     }
 
     fn make(self, is_on: impl Fn(&str) -> bool) -> Result<Metrics, BuildError> {
+        let registries =
+            self.registry_names().zip(&self.registries).map(|(name, (_, registry))| {
+                let registry = Arc::clone(registry);
+                Callback::new(["registry:", &name].concat(), move |_| written(&registry))
+            });
+        let registries: Vec<_> = registries.collect();
         // The last of several caps of a domain is the one that counts.
-        let caps: HashMap<_, _> = self.caps.iter().map(|cap| (cap.id, cap.cap)).collect();
+        let mut caps: HashMap<_, _> = self.caps.iter().map(|cap| (cap.id, cap.cap)).collect();
+        let callback_cap = CALLBACK_CAP.min(self.default_cap);
+        caps.entry(TypeId::of::<CallbackName>()).or_insert(callback_cap);
         let mut registrar =
             Registrar::new(self.default_cap, caps, self.path_cap, self.accounts.into());
         let subsystems = Subsystems::register(&mut registrar, |name| {
             is_on(name) && !self.off.iter().any(|off| off == name)
         });
         subsystems.errors.expect_panics();
-        let mounted = self.mounts.iter().map(|mount| (mount.mount)(&mut registrar)).collect();
+        let mounted: Vec<_> =
+            self.mounts.iter().map(|mount| (mount.mount)(&mut registrar)).collect();
         let layout = registrar.finish();
         if let Some(Clash { name, families }) = layout.clash {
             return Err(if families[0] == families[1] {
@@ -484,13 +546,14 @@ impl Builder {
             }
         }
         let started = self.clock.now();
-        let registries = self.registries.into_iter();
-        let registries =
-            registries.map(|registry| Foreign { registry, reading: Reading::default() });
+        let on_scrape = mounted.iter().filter_map(|mounted| mounted.on_scrape.as_ref());
+        let names = on_scrape.map(Callback::name).chain(registries.iter().map(Callback::name));
+        let own = subsystems.process.is_read().then_some("process");
+        names.chain(own).for_each(|name| subsystems.self_metrics.know_callback(name));
         let instance = Instance {
             subsystems,
             mounted,
-            registries: registries.collect(),
+            registries,
             families: layout.families,
             series,
             encoded: AtomicUsize::new(0),
@@ -535,10 +598,30 @@ impl Builder {
         if self.path_cap > 10_000_000 {
             return Err(BuildError::PathCap { cap: self.path_cap });
         }
+        if self.collect_timeout < MIN_COLLECT_TIMEOUT {
+            return Err(BuildError::CollectTimeout { timeout: self.collect_timeout });
+        }
+        let mut names = HashSet::new();
+        if let Some(name) = self.registry_names().find(|name| !names.insert(name.clone())) {
+            return Err(BuildError::DuplicateRegistry { name });
+        }
         self.accounts.check()?;
         if self.utc_offset.abs() >= 24 * 60 * 60 {
             return Err(BuildError::UtcOffset { seconds: self.utc_offset });
         }
         Ok(())
     }
+}
+
+fn registry_of(collector: impl Collector) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(collector));
+    registry
+}
+
+/// What a registry writes; none if it fails.
+fn written(registry: &Registry) -> Option<Arc<String>> {
+    let mut text = String::new();
+    encode_registry(&mut text, registry).ok()?;
+    Some(Arc::new(text))
 }

@@ -8,14 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
-
 use crate::{
     clock::{Clock, Moment},
-    collect::reading::{NotRead, Reading},
+    collect::callback::{Callback, CallbackError, Deadline},
     family::Gauge,
-    labels::ErrorSeverity,
+    labels::{CallbackFailureReason, ErrorSeverity},
     registry::{Family, Now},
     subsystems::Subsystems,
 };
@@ -45,7 +42,7 @@ pub(crate) struct Instance {
     /// Room for the text of the families, by that of the last scrape.
     pub(crate) encoded: AtomicUsize,
     /// What comes out after the families.
-    pub(crate) registries: Vec<Foreign>,
+    pub(crate) registries: Vec<Callback<Written>>,
     /// `name="value"` pairs that stand first in every label set.
     pub(crate) constant_labels: String,
     /// The labels of `backend_service_info`.
@@ -53,7 +50,7 @@ pub(crate) struct Instance {
     pub(crate) clock: Clock,
     pub(crate) started: Instant,
     pub(crate) slow_query: Duration,
-    /// How long each thing of the service may take to be read.
+    /// How long a scrape waits for all callbacks together.
     pub(crate) collect_timeout: Duration,
     /// Seconds that the trading day is ahead of UTC.
     pub(crate) utc_offset: i32,
@@ -61,18 +58,13 @@ pub(crate) struct Instance {
 
 /// A subsystem that the service declared itself.
 pub(crate) struct Mounted {
-    pub(crate) subsystem: Box<dyn Any + Send + Sync>,
+    pub(crate) subsystem: Arc<dyn Any + Send + Sync>,
     /// None if there is nothing to do.
-    pub(crate) on_scrape: Option<fn(&(dyn Any + Send + Sync), &Now)>,
-    pub(crate) reading: Reading,
+    pub(crate) on_scrape: Option<Callback<()>>,
 }
 
-/// A registry of `prometheus-client`.
-#[derive(Debug)]
-pub(crate) struct Foreign {
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) reading: Reading,
-}
+/// What a registry of `prometheus-client` wrote.
+pub(crate) type Written = Arc<String>;
 
 impl Metrics {
     pub(crate) fn from_instance(instance: Instance) -> Self {
@@ -147,51 +139,68 @@ impl Metrics {
         (seconds + i64::from(self.0.utc_offset)).div_euclid(24 * 60 * 60)
     }
 
+    /// How long a scrape waits for callbacks, unless its scraper is less patient.
+    pub(crate) fn collect_timeout(self) -> Duration {
+        self.0.collect_timeout
+    }
+
     /// Sets everything that is read or derived.
-    pub(crate) fn refresh(self) {
+    pub(crate) fn refresh(self, deadline: Deadline) {
+        self.refresh_with(deadline, &[]);
+    }
+
+    /// Sets everything that is read or derived, and reads registries: what each wrote, none if it wrote nothing.
+    pub(crate) fn refresh_with(
+        self,
+        deadline: Deadline,
+        registries: &[Callback<Written>],
+    ) -> Vec<Option<Written>> {
         let now = Now { uptime: self.uptime(), wall: self.0.clock.wall(), day: self.day() };
+        // All callbacks begin before the first is waited for, so that they take one deadline together.
+        let database = self.database.pools.begin(&now, deadline);
+        let redis = self.cache.redis_pools.begin(&now, deadline);
+        let mounted = self.0.mounted.iter().filter_map(|mounted| mounted.on_scrape.as_ref());
+        let mounted: Vec<_> = mounted.map(|on_scrape| on_scrape.begin(&now, deadline)).collect();
+        let registries: Vec<_> =
+            registries.iter().map(|registry| registry.begin(&now, deadline)).collect();
         self.0.subsystems.on_scrape(&now);
-        for mounted in &self.0.mounted {
-            if let Some(on_scrape) = mounted.on_scrape {
-                _ = self.collect(&mounted.reading, move || on_scrape(&*mounted.subsystem, &now));
+        if self.process.given.was_unreadable() {
+            self.count_failure("process", CallbackError::Nothing);
+        }
+        let failed = |name: &str, error| self.count_collector_failure(name, error);
+        self.database.pools.finish(&database, failed, |stats| self.database.set_pool(stats));
+        self.cache.redis_pools.finish(&redis, failed, |stats| self.cache.set_redis_pool(stats));
+        for on_scrape in mounted {
+            if let Err(error) = on_scrape.finish() {
+                failed(on_scrape.name(), error);
             }
         }
+        let written = registries.iter().map(|registry| {
+            registry.finish().inspect_err(|error| self.count_failure(registry.name(), *error)).ok()
+        });
+        let written = written.collect();
         self.0.families.iter().for_each(Family::add_up);
+        written
     }
 
-    /// Runs code of the service before a scrape. Its panic or delay is counted, and costs the scrape only what
-    /// the code would have given.
-    pub(crate) fn collect<T: Send + 'static>(
-        self,
-        reading: &Reading,
-        read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NotRead> {
-        reading.read(self.0.collect_timeout, read).inspect_err(|not_read| {
-            let error_type = match not_read {
-                NotRead::Panicked => "collector_panic",
-                NotRead::Late => "collector_timeout",
-            };
-            self.track_application_error(error_type, ErrorSeverity::Error);
-        })
+    fn count_collector_failure(self, callback: &str, error: CallbackError) {
+        self.count_failure(callback, error);
+        let error_type = match error {
+            CallbackError::Nothing => return,
+            CallbackError::Panic => "collector_panic",
+            CallbackError::Timeout => "collector_timeout",
+        };
+        self.track_application_error(error_type, ErrorSeverity::Error);
     }
 
-    /// A source of the service as one that gives what it gives, or why that is nothing. Once it gives `None` it is
-    /// dropped, where it was read, and it gives `None` from then on.
-    pub(crate) fn collected<T: Send + 'static>(
-        self,
-        source: impl Fn() -> Option<T> + Send + 'static,
-    ) -> impl Fn() -> Result<Option<T>, NotRead> + Send + Sync + 'static {
-        let (source, reading) = (Arc::new(Mutex::new(Some(source))), Reading::default());
-        move || {
-            let source = Arc::clone(&source);
-            self.collect(&reading, move || {
-                let given = source.lock().as_ref()?();
-                if given.is_none() {
-                    drop(source.lock().take());
-                }
-                given
-            })
-        }
+    fn count_failure(self, callback: &str, error: CallbackError) {
+        let reason = match error {
+            CallbackError::Nothing => CallbackFailureReason::None,
+            CallbackError::Panic => CallbackFailureReason::Panic,
+            CallbackError::Timeout => CallbackFailureReason::Timeout,
+        };
+        let callback = self.self_metrics.callbacks.get(callback);
+        self.self_metrics.callback_failures.get((callback, reason)).inc();
     }
 }
 

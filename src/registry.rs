@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    family::{DomainRef, NestedLabels, OpenLabels, decode_late, encode_late},
+    family::{DomainRef, NestedLabels, OpenLabels, decode_late, decode_level, encode_late},
     model::{Buckets, Definition, Kind, Labels, UnitRule, ValueSet},
     storage::{
         cells::Address,
@@ -140,7 +140,7 @@ impl Family {
             let counts = || cells.clone().map(|cell| reader.sum(cell));
             match self.slot {
                 Slot::Gauge => {
-                    let level: f64 = cells.map(|cell| f64::from_bits(local::get(cell))).sum();
+                    let level: f64 = cells.filter_map(|cell| decode_level(local::get(cell))).sum();
                     local::set(sum, level.to_bits());
                 }
                 Slot::Late => {
@@ -300,6 +300,11 @@ impl Registrar {
         }
     }
 
+    /// Whether the subsystem at hand is exposed.
+    pub(crate) fn is_on(&self) -> bool {
+        self.enabled
+    }
+
     /// How many paths become endpoints.
     pub(crate) fn path_cap(&self) -> usize {
         self.path_cap
@@ -309,6 +314,11 @@ impl Registrar {
     pub(crate) fn subsystem<S: Subsystem>(&mut self, enabled: bool) -> S {
         self.enabled = enabled;
         S::register(self)
+    }
+
+    /// Whether the subsystem at hand is exposed.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.enabled
     }
 
     pub(crate) fn finish(mut self) -> Layout {

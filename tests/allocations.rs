@@ -44,8 +44,14 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, service_fn};
 
-/// Helpers that are called once, when the service starts, and allocate.
-const AT_START: &[&str] = &["add_database_pool_source", "add_redis_pool_source", "watch_tokio"];
+/// Helpers that are called once, when the service starts or a pool is closed, and allocate.
+const AT_START: &[&str] = &[
+    "add_database_pool_source",
+    "remove_database_pool_source",
+    "add_redis_pool_source",
+    "remove_redis_pool_source",
+    "watch_tokio",
+];
 
 open_labels! {
     /// A desk.

@@ -524,7 +524,7 @@ fn a_source_of_a_subsystem_that_is_off_is_not_read() {
     let reads = |builder: Builder| {
         let metrics = builder.build().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
-        metrics.add_database_pool_source(move || {
+        metrics.add_database_pool_source("orders", move || {
             sender.send(()).unwrap();
             None
         });

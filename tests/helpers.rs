@@ -66,7 +66,11 @@ fn every_family_is_moved() {
         assert_ne!(before, after, "nothing moved {}", family.name);
         for label in family.labels {
             let ValueSet::Closed(values) = label.values else { continue };
-            for value in values {
+            // A callback that is late would hold every drive up; `field` has them.
+            let is_late = |value: &&&str| {
+                family.name == "metrics_callback_failures_total" && **value == "timeout"
+            };
+            for value in values.iter().filter(|value| !is_late(value)) {
                 let label = format!("{}=\"{value}\"", label.name);
                 let is_moved = |series: &String| {
                     is_of(series, family.name)

@@ -421,8 +421,10 @@ fn a_panic_before_a_scrape_costs_what_it_would_have_set() {
     desk.taken.record(Venue::Nse, true, metrics.uptime());
     desk.quotes.inc();
     clock.advance(Duration::from_secs(1));
-    metrics.add_database_pool_source(|| panic!("a pool panics, as the test wants"));
-    metrics.add_redis_pool_source(|| Some(PoolStats { active: 1, idle: 2, max: 3 }));
+    let panics = || panic!("a pool panics, as the test wants");
+    metrics.add_database_pool_source("orders", panics);
+    let stats = PoolStats { active: 1, idle: 2, max: 3 };
+    metrics.add_redis_pool_source("quotes", move || Some(stats));
     // One of the subsystem and one of the pool.
     let panics = [("error_type", "collector_panic"), ("severity", "error")];
     for scrape in 1..4 {
@@ -434,7 +436,7 @@ fn a_panic_before_a_scrape_costs_what_it_would_have_set() {
             ("desk_taken_rate", &[("venue", "nse")], Some("100")),
             ("desk_feed_messages_total", &[], Some("12")),
             ("desk_feed_timestamp_seconds", &[], Some("1790000000.5")),
-            ("database_pool_connections", &[("state", "total")], Some("0")),
+            ("database_pool_connections", &[("state", "total")], None),
             ("redis_pool_connections", &[("state", "total")], Some("3")),
         ] {
             assert_eq!(exposition.value(name, labels), expected, "{name}");

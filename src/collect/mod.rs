@@ -1,6 +1,7 @@
 //! Values that are read or derived at scrape time, and hooks into the program.
 
 pub(crate) mod activity;
+pub(crate) mod callback;
 pub(crate) mod daily;
 pub(crate) mod given;
 #[cfg(feature = "tracing")]
@@ -10,7 +11,6 @@ pub(crate) mod pool;
 #[cfg(all(feature = "process", target_os = "linux"))]
 pub(crate) mod proc;
 pub(crate) mod process;
-pub(crate) mod reading;
 pub(crate) mod runtime;
 #[cfg(feature = "exemplars")]
 pub(crate) mod trace;

@@ -1,11 +1,11 @@
 //! Connection pools.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem};
 
 use parking_lot::Mutex;
 
-use super::reading::NotRead;
-use crate::registry::{Part, Registrar};
+use super::callback::{Call, Callback, CallbackError, Deadline};
+use crate::registry::{Now, Part, Registrar};
 
 /// The connections of a pool.
 ///
@@ -20,53 +20,99 @@ pub struct PoolStats {
     pub max: u32,
 }
 
-/// What a source gives: its figures, none once it is gone, or why it gave nothing.
-type Read = Result<Option<PoolStats>, NotRead>;
-
-type Source = Arc<dyn Fn() -> Read + Send + Sync>;
-
-/// The pools of a process.
-#[derive(Default)]
-pub(crate) struct PoolSources(Mutex<Vec<Source>>);
-
-impl fmt::Debug for PoolSources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PoolSources").field(&self.0.lock().len()).finish()
+impl PoolStats {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            active: self.active.saturating_add(other.active),
+            idle: self.idle.saturating_add(other.idle),
+            max: self.max.saturating_add(other.max),
+        }
     }
 }
 
+/// The pools of a process, by name.
+pub(crate) struct PoolSources {
+    /// Whether anybody sees what they give.
+    exposed: bool,
+    sources: Mutex<Sources>,
+}
+
+#[derive(Default)]
+struct Sources {
+    callbacks: Vec<Callback<PoolStats>>,
+    /// Whether a scrape has set the gauges to what sources gave.
+    shown: bool,
+}
+
 impl PoolSources {
-    pub(crate) fn add(&self, source: impl Fn() -> Read + Send + Sync + 'static) {
-        self.0.lock().push(Arc::new(source));
+    /// Adds a source, in place of one of the same name; `false` if nobody would see what it gives.
+    pub(crate) fn add(&self, source: Callback<PoolStats>) -> bool {
+        if !self.exposed {
+            return false;
+        }
+        let mut sources = self.sources.lock();
+        let known = sources.callbacks.iter_mut().find(|known| known.name() == source.name());
+        let replaced = if let Some(known) = known {
+            Some(mem::replace(known, source))
+        } else {
+            sources.callbacks.push(source);
+            None
+        };
+        // It is the service's: it is dropped without the lock.
+        drop(sources);
+        drop(replaced);
+        true
     }
 
-    /// The sum over all pools, if there are any. A pool that is gone is forgotten, one that gives nothing is
-    /// left out this time.
-    pub(crate) fn read(&self) -> Option<PoolStats> {
-        // A source may come back to this library: it is asked without the lock.
-        let sources = self.0.lock().clone();
-        let (mut sum, mut gone) = (None, Vec::new());
-        for source in sources {
-            match source() {
-                Ok(Some(stats)) => {
-                    let sum = sum.get_or_insert(PoolStats::default());
-                    sum.active = sum.active.saturating_add(stats.active);
-                    sum.idle = sum.idle.saturating_add(stats.idle);
-                    sum.max = sum.max.saturating_add(stats.max);
+    /// Removes a source; `false` if there is none of the name.
+    pub(crate) fn remove(&self, name: &str) -> bool {
+        let mut sources = self.sources.lock();
+        let position = sources.callbacks.iter().position(|source| source.name() == name);
+        let removed = position.map(|position| sources.callbacks.remove(position));
+        drop(sources);
+        removed.is_some()
+    }
+
+    /// Begins all sources for a scrape.
+    pub(crate) fn begin(&self, now: &Now, deadline: Deadline) -> Vec<Call<PoolStats>> {
+        let sources = self.sources.lock();
+        sources.callbacks.iter().map(|source| source.begin(now, deadline)).collect()
+    }
+
+    /// Sets the gauges to the sum over all sources; to none, if one of them gave nothing and there is no sum. Without
+    /// sources they are left alone, after the last one was removed they are zero.
+    pub(crate) fn finish(
+        &self,
+        calls: &[Call<PoolStats>],
+        mut failed: impl FnMut(&str, CallbackError),
+        set: impl FnOnce(Option<PoolStats>),
+    ) {
+        let mut sum = Some(PoolStats::default());
+        for call in calls {
+            match call.finish() {
+                Ok(stats) => sum = sum.map(|sum| sum.plus(stats)),
+                Err(error) => {
+                    failed(call.name(), error);
+                    sum = None;
                 }
-                Ok(None) => gone.push(source),
-                Err(_) => {}
             }
         }
-        if !gone.is_empty() {
-            self.0.lock().retain(|source| !gone.iter().any(|gone| Arc::ptr_eq(gone, source)));
+        let mut sources = self.sources.lock();
+        let shown = mem::replace(&mut sources.shown, !calls.is_empty());
+        if shown || !calls.is_empty() {
+            set(sum);
         }
-        sum
     }
 }
 
 impl Part for PoolSources {
-    fn register(_: &mut Registrar) -> Self {
-        Self::default()
+    fn register(registrar: &mut Registrar) -> Self {
+        Self { exposed: registrar.is_exposed(), sources: Mutex::default() }
+    }
+}
+
+impl fmt::Debug for PoolSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PoolSources").field(&self.sources.lock().callbacks).finish()
     }
 }

@@ -10,22 +10,33 @@ use procfs::{FromRead, process::Stat};
 
 use super::process::ProcessStats;
 
-/// What `/proc` says now; what cannot be read is left out.
-pub(crate) fn read() -> ProcessStats {
+/// What `/proc` says now.
+#[derive(Clone, Copy)]
+pub(crate) struct Read {
+    /// What cannot be read is none.
+    pub(crate) stats: ProcessStats,
+    /// Whether everything could be read.
+    pub(crate) complete: bool,
+}
+
+pub(crate) fn read() -> Read {
     // Counted first: what follows opens files of its own.
     let open_fds = open_fds();
     let stat = Stat::from_file("/proc/self/stat").ok();
     let stat = stat.as_ref();
-    ProcessStats {
+    let limits = fs::read_to_string("/proc/self/limits").ok();
+    let complete = open_fds.is_some() && stat.is_some() && limits.is_some();
+    let stats = ProcessStats {
         // Fields 14 and 15 of `/proc/self/stat`: all threads, those that have ended too.
         cpu: stat.and_then(|stat| ticks(stat.utime.saturating_add(stat.stime))),
         open_fds,
-        max_fds: max_fds(),
+        max_fds: limits.and_then(|limits| max_fds(&limits)),
         virtual_memory_bytes: stat.map(|stat| stat.vsize),
         resident_memory_bytes: stat.map(|stat| stat.rss.saturating_mul(procfs::page_size())),
-        start_time: stat.and_then(start_time),
+        start_time: start_time(stat),
         threads: stat.and_then(|stat| stat.num_threads.try_into().ok()),
-    }
+    };
+    Read { stats, complete }
 }
 
 fn open_fds() -> Option<u64> {
@@ -40,21 +51,20 @@ fn open_fds() -> Option<u64> {
 }
 
 /// The soft limit; none if there is no limit.
-fn max_fds() -> Option<u64> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+fn max_fds(limits: &str) -> Option<u64> {
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     limit.split_whitespace().next()?.parse().ok()
 }
 
 /// When the process started. It is read once: the boot time in `/proc/stat` moves as the clock is
 /// adjusted, and a start time that moves looks like a restart.
-fn start_time(stat: &Stat) -> Option<SystemTime> {
+fn start_time(stat: Option<&Stat>) -> Option<SystemTime> {
     static STARTED: OnceLock<SystemTime> = OnceLock::new();
     if let Some(started) = STARTED.get() {
         return Some(*started);
     }
     let boot = Duration::from_secs(procfs::boot_time_secs().ok()?);
-    let started = UNIX_EPOCH.checked_add(boot)?.checked_add(ticks(stat.starttime)?)?;
+    let started = UNIX_EPOCH.checked_add(boot)?.checked_add(ticks(stat?.starttime)?)?;
     Some(*STARTED.get_or_init(|| started))
 }
 
@@ -71,11 +81,12 @@ fn ticks(ticks: u64) -> Option<Duration> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{open_fds, read, ticks};
+    use super::{Read, open_fds, read, ticks};
 
     #[test]
     fn everything_is_read_on_linux() {
-        let stats = read();
+        let Read { stats, complete } = read();
+        assert!(complete);
         assert!(stats.cpu.is_some());
         assert!(stats.open_fds.unwrap() >= 3);
         assert!(stats.max_fds.unwrap() >= stats.open_fds.unwrap());
@@ -84,7 +95,7 @@ mod tests {
         assert!(stats.threads.unwrap() >= 1);
         let age = SystemTime::now().duration_since(stats.start_time.unwrap()).unwrap();
         assert!(age < Duration::from_hours(1), "{age:?}");
-        assert_eq!(read().start_time, stats.start_time);
+        assert_eq!(read().stats.start_time, stats.start_time);
     }
 
     #[test]

@@ -9,9 +9,14 @@
 //! - A scrape is encoded on a thread of its own, so a large one does not hold up the executor. Scrapes that
 //!   arrive while one is encoded wait and share the next: however many come at once, two are encoded at
 //!   most, and none is older than the request it answers.
-//! - What the service has read for a scrape is read on threads of its own. Where it panics, fails or takes longer
-//!   than the [`Builder::collect_timeout`](crate::Builder::collect_timeout), it costs itself only, and is
-//!   counted in `application_errors_total`.
+//! - Callbacks into the service run at the same time, on threads of their own, and have the
+//!   [`Builder::collect_timeout`](crate::Builder::collect_timeout) together, or half a second less than
+//!   `X-Prometheus-Scrape-Timeout-Seconds` if that is less. One that panics, fails or is late loses only its own
+//!   metrics, and counts in `metrics_callback_failures_total`.
+//!
+//! In tests with a paused clock of tokio (`start_paused`), await a scrape without a timeout: the runtime has nothing to do
+//! while the thread encodes, so tokio moves its clock on to the next timer, and the timeout is over at once.
+//! [`Metrics::value`](crate::Metrics::value) and [`Metrics::to_text`](crate::Metrics::to_text) need no runtime.
 //!
 //! In a router of the service, connections are the server's to limit: how many there are, how large a head is, how
 //! long a client may take. A client that reads slowly holds its connection and its answer, which is one block of
@@ -40,6 +45,7 @@
 //! let router: Router = Router::new().route("/metrics", get_service(exporter));
 //! ```
 
+mod allowance;
 mod response;
 mod scrape;
 #[cfg(feature = "server")]
@@ -106,7 +112,8 @@ impl Exporter {
             ResponseFuture::refused(Refusal::Unauthorized, head)
         } else if head || request.method() == Method::GET {
             let wanted = Wanted { format: Format::negotiate(headers), gzip: wants_gzip(headers) };
-            ResponseFuture::scraping(self.scraper.request(wanted), wanted, head)
+            let allowance = allowance::of(headers, self.scraper.metrics().collect_timeout());
+            ResponseFuture::scraping(self.scraper.request(wanted, allowance), wanted, head)
         } else {
             ResponseFuture::refused(Refusal::Method, head)
         }

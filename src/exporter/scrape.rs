@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 
 use crate::{
     Format, Metrics,
-    collect::reading::caught,
+    collect::callback::{Deadline, caught},
+    exposition::Scrape,
     labels::{ScrapeFormat, ScrapeStatus},
 };
 
@@ -28,7 +29,7 @@ pub(super) struct Wanted {
 #[derive(Debug)]
 pub(super) struct Scraper {
     metrics: Metrics,
-    encode: fn(Metrics, Format) -> String,
+    encode: fn(&Scrape, Format) -> String,
     queue: Mutex<Queue>,
 }
 
@@ -42,6 +43,7 @@ struct Queue {
 #[derive(Debug)]
 struct Request {
     wanted: Wanted,
+    deadline: Deadline,
     /// Gone if the request was dropped.
     answer: Weak<Mutex<Answer>>,
 }
@@ -73,10 +75,10 @@ impl Pending {
 
 impl Scraper {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self::encoding_by(metrics, Metrics::encode)
+        Self::encoding_by(metrics, Scrape::encode)
     }
 
-    pub(super) fn encoding_by(metrics: Metrics, encode: fn(Metrics, Format) -> String) -> Self {
+    pub(super) fn encoding_by(metrics: Metrics, encode: fn(&Scrape, Format) -> String) -> Self {
         Self { metrics, encode, queue: Mutex::default() }
     }
 
@@ -84,9 +86,9 @@ impl Scraper {
         self.metrics
     }
 
-    /// Queues a request.
-    pub(super) fn request(self: &Arc<Self>, wanted: Wanted) -> Pending {
-        self.request_on(wanted, |work| {
+    /// Queues a request, whose callbacks have so long from now on.
+    pub(super) fn request(self: &Arc<Self>, wanted: Wanted, allowance: Duration) -> Pending {
+        self.request_on(wanted, allowance, |work| {
             thread::Builder::new().name("metrics-scrape".into()).spawn(work).map(drop)
         })
     }
@@ -94,11 +96,13 @@ impl Scraper {
     fn request_on(
         self: &Arc<Self>,
         wanted: Wanted,
+        allowance: Duration,
         spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<()>,
     ) -> Pending {
         let answer = Arc::new(Mutex::new(Answer::Awaited(None)));
         let mut queue = self.queue.lock();
-        queue.waiting.push(Request { wanted, answer: Arc::downgrade(&answer) });
+        let deadline = Deadline::after(allowance);
+        queue.waiting.push(Request { wanted, deadline, answer: Arc::downgrade(&answer) });
         let was_running = mem::replace(&mut queue.running, true);
         drop(queue);
         if !was_running {
@@ -121,14 +125,18 @@ impl Scraper {
                 return;
             }
             drop(queue);
-            let mut encodings = Encodings { scraper: self, done: Vec::new() };
-            for Request { wanted, answer } in waiting {
-                if let Some(answer) = answer.upgrade() {
-                    let encoding = encodings.get(wanted);
-                    let ok = encoding.bytes.is_some();
-                    record_scrape(self.metrics, wanted.format, ok, encoding.took, encoding.size);
-                    give(&answer, encoding.bytes);
-                }
+            let waiting = waiting.into_iter().filter_map(|request| {
+                Some((request.wanted, request.deadline, request.answer.upgrade()?))
+            });
+            let waiting: Vec<_> = waiting.collect();
+            let deadlines = waiting.iter().map(|(_, deadline, _)| *deadline);
+            let Some(deadline) = deadlines.reduce(Deadline::earlier) else { continue };
+            let mut encodings = Encodings::of(self, deadline.with_reserve());
+            for (wanted, _, answer) in waiting {
+                let encoding = encodings.get(wanted);
+                let ok = encoding.bytes.is_some();
+                record_scrape(self.metrics, wanted.format, ok, encoding.took, encoding.size);
+                give(&answer, encoding.bytes);
             }
         }
     }
@@ -156,6 +164,9 @@ fn record_scrape(metrics: Metrics, format: Format, ok: bool, duration: Duration,
 /// What was encoded for the requests at hand.
 struct Encodings<'a> {
     scraper: &'a Scraper,
+    /// What is encoded, and how long its callbacks took; none if there was a panic.
+    scrape: Option<Scrape>,
+    read: Duration,
     done: Vec<(Wanted, Encoding)>,
 }
 
@@ -168,7 +179,15 @@ struct Encoding {
     size: usize,
 }
 
-impl Encodings<'_> {
+impl<'a> Encodings<'a> {
+    /// Callbacks run once for all formats.
+    fn of(scraper: &'a Scraper, deadline: Deadline) -> Self {
+        let stopwatch = scraper.metrics.stopwatch();
+        // Code of the service runs elsewhere. A fault of ours costs this scrape, but not the thread.
+        let scrape = caught(|| scraper.metrics.read(deadline));
+        Self { scraper, scrape, read: stopwatch.elapsed(), done: Vec::new() }
+    }
+
     fn get(&mut self, wanted: Wanted) -> Encoding {
         if let Some((_, encoding)) = self.done.iter().find(|(done, _)| *done == wanted) {
             return encoding.clone();
@@ -176,15 +195,17 @@ impl Encodings<'_> {
         let plain = if wanted.gzip {
             self.get(Wanted { gzip: false, ..wanted })
         } else {
-            Encoding::default()
+            Encoding { took: self.read, ..Encoding::default() }
         };
         let Scraper { metrics, encode, .. } = *self.scraper;
         let stopwatch = metrics.stopwatch();
         let bytes = match &plain.bytes {
             Some(bytes) => compressed(bytes),
             None if wanted.gzip => None,
-            // Code of the service runs elsewhere. A fault of ours costs this scrape, but not the thread.
-            None => caught(|| encode(metrics, wanted.format)).map(Bytes::from),
+            None => self
+                .scrape
+                .as_ref()
+                .and_then(|scrape| caught(|| encode(scrape, wanted.format)).map(Bytes::from)),
         };
         let encoding = Encoding {
             took: plain.took + stopwatch.elapsed(),
@@ -229,6 +250,10 @@ mod tests {
         (Arc::new(Scraper::new(metrics)), &metrics.mounted::<Gated>().unwrap().gate)
     }
 
+    fn request(scraper: &Arc<Scraper>, wanted: Wanted) -> Pending {
+        scraper.request(wanted, Duration::MAX)
+    }
+
     async fn bytes(pending: Pending) -> Option<Bytes> {
         poll_fn(|context| pending.poll(context)).await
     }
@@ -237,10 +262,10 @@ mod tests {
     async fn scrapes_that_arrive_meanwhile_share_the_next() {
         let (scraper, gate) = gated();
         gate.close();
-        let first = scraper.request(TEXT);
+        let first = request(&scraper, TEXT);
         gate.wait_for_arrivals(1);
-        let others: Vec<_> = (0..50).map(|_| scraper.request(TEXT)).collect();
-        let openmetrics = scraper.request(OPENMETRICS);
+        let others: Vec<_> = (0..50).map(|_| request(&scraper, TEXT)).collect();
+        let openmetrics = request(&scraper, OPENMETRICS);
         gate.open();
         assert!(bytes(first).await.is_some());
         let mut shared = Vec::new();
@@ -249,7 +274,7 @@ mod tests {
         }
         assert!(shared.iter().all(|bytes| bytes.as_ptr() == shared[0].as_ptr()));
         assert!(bytes(openmetrics).await.unwrap().ends_with(b"# EOF\n"));
-        assert_eq!(gate.arrivals(), 3);
+        assert_eq!(gate.arrivals(), 2);
     }
 
     #[tokio::test]
@@ -258,7 +283,7 @@ mod tests {
         let counter = scraper.metrics.database.pool_acquire_timeouts;
         for count in 1..20 {
             counter.inc();
-            let text = bytes(scraper.request(TEXT)).await.unwrap();
+            let text = bytes(request(&scraper, TEXT)).await.unwrap();
             let line = format!("\ndatabase_pool_acquire_timeouts_total {count}\n");
             assert!(std::str::from_utf8(&text).unwrap().contains(&line));
         }
@@ -269,10 +294,10 @@ mod tests {
     async fn a_dropped_request_is_not_encoded() {
         let (scraper, gate) = gated();
         gate.close();
-        let first = scraper.request(TEXT);
+        let first = request(&scraper, TEXT);
         gate.wait_for_arrivals(1);
-        let last = scraper.request(TEXT);
-        drop(scraper.request(OPENMETRICS));
+        let last = request(&scraper, TEXT);
+        drop(request(&scraper, OPENMETRICS));
         gate.open();
         assert!(bytes(first).await.is_some());
         assert!(bytes(last).await.is_some());
@@ -282,24 +307,25 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_its_scrapes_and_no_later_one() {
         let metrics = Metrics::new();
-        let scraper = Arc::new(Scraper::encoding_by(metrics, |metrics, format| {
-            let text = metrics.encode(format);
+        let scraper = Arc::new(Scraper::encoding_by(metrics, |scrape, format| {
+            let text = scrape.encode(format);
             assert!(text.contains("\ndatabase_pool_acquire_timeouts_total 1\n"));
             text
         }));
-        assert!(bytes(scraper.request(TEXT)).await.is_none());
-        assert!(bytes(scraper.request(Wanted { gzip: true, ..TEXT })).await.is_none());
+        assert!(bytes(request(&scraper, TEXT)).await.is_none());
+        assert!(bytes(request(&scraper, Wanted { gzip: true, ..TEXT })).await.is_none());
         metrics.database.pool_acquire_timeouts.inc();
-        assert!(bytes(scraper.request(TEXT)).await.is_some());
+        assert!(bytes(request(&scraper, TEXT)).await.is_some());
     }
 
     #[tokio::test]
     async fn without_a_thread_the_caller_encodes() {
         let (scraper, gate) = gated();
-        let pending = scraper.request_on(TEXT, |_| Err(io::ErrorKind::OutOfMemory.into()));
+        let pending =
+            scraper.request_on(TEXT, Duration::MAX, |_| Err(io::ErrorKind::OutOfMemory.into()));
         assert_eq!(gate.arrivals(), 1);
         assert!(bytes(pending).await.is_some());
-        assert!(bytes(scraper.request(TEXT)).await.is_some());
+        assert!(bytes(request(&scraper, TEXT)).await.is_some());
     }
 
     #[tokio::test]
@@ -312,12 +338,12 @@ mod tests {
         }
         let (scraper, gate) = gated();
         gate.close();
-        let first = scraper.request(TEXT);
+        let first = request(&scraper, TEXT);
         assert!(first.poll(&Context::from_waker(&Waker::from(Arc::new(Panics)))).is_pending());
-        let second = scraper.request(OPENMETRICS);
+        let second = request(&scraper, OPENMETRICS);
         gate.open();
         assert!(bytes(second).await.is_some());
-        assert!(bytes(scraper.request(TEXT)).await.is_some());
+        assert!(bytes(request(&scraper, TEXT)).await.is_some());
     }
 
     #[cfg(feature = "gzip")]
@@ -327,10 +353,10 @@ mod tests {
 
         let (scraper, gate) = gated();
         gate.close();
-        let first = scraper.request(TEXT);
+        let first = request(&scraper, TEXT);
         gate.wait_for_arrivals(1);
         let (zipped, plain) =
-            (scraper.request(Wanted { gzip: true, ..TEXT }), scraper.request(TEXT));
+            (request(&scraper, Wanted { gzip: true, ..TEXT }), request(&scraper, TEXT));
         gate.open();
         bytes(first).await;
         let (zipped, plain) = (bytes(zipped).await.unwrap(), bytes(plain).await.unwrap());

@@ -13,7 +13,7 @@ use super::{
     Format, encoder,
     parse::{self, Family},
 };
-use crate::instance::Metrics;
+use crate::{collect::callback::Deadline, instance::Metrics};
 
 /// The families of an instance as a [`Collector`] of `prometheus-client`, made by
 /// [`Metrics::collector`].
@@ -61,6 +61,7 @@ impl Metrics {
 impl Collector for MetricsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         // Our own encoder decides what is exposed, and what it writes is handed over.
+        self.0.refresh(Deadline::after(self.0.collect_timeout()));
         let text = encoder::encode(self.0, Format::OpenMetrics);
         let text = text.strip_suffix("# EOF\n").unwrap_or(&text);
         parse::blocks(text)

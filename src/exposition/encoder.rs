@@ -8,7 +8,7 @@ use super::{
     number::{push_count, push_float, push_integer, push_units},
 };
 use crate::{
-    family::decode_late,
+    family::{decode_late, decode_level},
     instance::Metrics,
     labels::ErrorSeverity,
     model::{Buckets, Definition, Kind, ValueSet},
@@ -23,7 +23,6 @@ use crate::{
 
 /// Encodes every family of an instance, and sets `metrics_series` to what came of it.
 pub(super) fn encode(metrics: Metrics, format: Format) -> String {
-    metrics.refresh();
     count_invalid_values(metrics);
     let instance = metrics.instance();
     let mut encoder = Encoder {
@@ -172,8 +171,9 @@ impl Encoder<'_> {
                     self.sample(family, combination, open, |out| push_integer(out, value));
                 }
                 Slot::Gauge => {
-                    let value = f64::from_bits(local::get(address));
-                    self.sample(family, combination, open, |out| push_float(out, value));
+                    if let Some(value) = decode_level(local::get(address)) {
+                        self.sample(family, combination, open, |out| push_float(out, value));
+                    }
                 }
                 Slot::Late => {
                     let value = decode_late(local::get(address));

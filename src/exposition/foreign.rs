@@ -6,15 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use prometheus_client::encoding::text;
-
 use super::{
     Format,
     parse::{self, Exemplar, Family, Sample},
     strict::{self, Key},
 };
 use crate::{
-    instance::{Foreign, Metrics},
+    instance::{Metrics, Written},
     labels::ErrorSeverity,
     registry,
 };
@@ -42,40 +40,28 @@ pub(crate) fn rewritten(
     (out, left_out)
 }
 
-/// Encodes the foreign families of an instance, in the order of their registries.
-pub(super) fn encode(metrics: Metrics, format: Format) -> String {
-    if metrics.instance().registries.is_empty() {
+/// Encodes the foreign families of an instance, in the order of its registries, from what each of them wrote.
+pub(super) fn encode(metrics: Metrics, written: &[Option<Written>], format: Format) -> String {
+    if written.is_empty() {
         return String::new();
     }
-    let (text, left_out) = of_registries(metrics, format);
+    let (text, left_out) = of_registries(metrics, written, format);
     for _ in 0..left_out {
         count_foreign_error(metrics);
     }
     text
 }
 
-/// The families of the registries of an instance, and how much of them is left out.
-fn of_registries(metrics: Metrics, format: Format) -> (String, usize) {
-    let instance = metrics.instance();
-    let registries = instance.registries.iter();
-    let texts: Vec<_> = registries.filter_map(|foreign| written(metrics, foreign)).collect();
-    let (text, left_out) = rewritten(&texts, &own_names(&instance.families), format);
-    (text, left_out + instance.registries.len() - texts.len())
+/// The families of the registries of an instance, and how many families and registries are left out.
+fn of_registries(metrics: Metrics, written: &[Option<Written>], format: Format) -> (String, usize) {
+    let texts: Vec<_> = written.iter().flatten().map(|text| text.as_str()).collect();
+    let (text, left_out) = rewritten(&texts, &own_names(&metrics.instance().families), format);
+    (text, left_out + written.len() - texts.len())
 }
 
 /// Counts something foreign that is left out of a scrape.
 fn count_foreign_error(metrics: Metrics) {
     metrics.track_application_error("foreign_metrics", ErrorSeverity::Error);
-}
-
-/// What a registry writes; none if it fails, panics or is late.
-fn written(metrics: Metrics, foreign: &'static Foreign) -> Option<String> {
-    let limit = metrics.instance().collect_timeout;
-    let written = foreign.reading.read(limit, || {
-        let mut text = String::new();
-        text::encode_registry(&mut text, &foreign.registry).map(|()| text)
-    });
-    written.ok()?.ok()
 }
 
 /// The families that can be exposed side by side.
@@ -194,7 +180,7 @@ fn push_sample(out: &mut String, name: &str, sample: &Sample<'_>, format: Format
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "what `families!` declares is public")]
 mod tests {
-    use std::borrow::Cow;
+    use std::{borrow::Cow, time::Duration};
 
     use prometheus_client::{
         collector::Collector,
@@ -211,7 +197,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Metrics, exposition::encoder};
+    use crate::{Metrics, collect::callback::Deadline, exposition::encoder};
 
     families! {
         /// Facts of the desk.
@@ -226,7 +212,12 @@ mod tests {
         let metrics = registries.into_iter().fold(builder, crate::Builder::registry);
         let metrics = metrics.build().unwrap();
         _ = metrics.mounted::<DeskFacts>().unwrap().facts;
-        of_registries(metrics, format)
+        of_registries(metrics, &written(metrics), format)
+    }
+
+    /// What the registries of an instance write.
+    fn written(metrics: Metrics) -> Vec<Option<Written>> {
+        metrics.refresh_with(Deadline::after(Duration::MAX), &metrics.instance().registries)
     }
 
     fn exposed(registries: Vec<Registry>, format: Format) -> String {
@@ -398,7 +389,8 @@ desk_bare_info{desk="a\"b\\c\nd"} 1
         let mut registry = Registry::default();
         registry.register("database_queries", "A counter", counter());
         let metrics = Metrics::builder().without("database").registry(registry).build().unwrap();
-        assert!(encode(metrics, Format::Text).contains("\ndatabase_queries_total 0\n"));
+        let text = encode(metrics, &written(metrics), Format::Text);
+        assert!(text.contains("\ndatabase_queries_total 0\n"));
     }
 
     #[test]
@@ -454,6 +446,7 @@ desk_bare_info{desk="a\"b\\c\nd"} 1
         registry.register("mine", "Mine", counter());
         let builder = Metrics::builder().without("process").without("self");
         let metrics = builder.registry(registry).build().unwrap();
+        metrics.refresh(Deadline::after(Duration::MAX));
         let ours = encoder::encode(metrics, Format::OpenMetrics);
         let mine = "# HELP mine Mine.\n# TYPE mine counter\nmine_total 0\n";
         assert_eq!(metrics.encode(Format::OpenMetrics), format!("{ours}{mine}# EOF\n"));

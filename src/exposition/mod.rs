@@ -11,7 +11,10 @@ mod strict;
 
 pub use self::collector::MetricsCollector;
 
-use crate::instance::Metrics;
+use crate::{
+    collect::callback::Deadline,
+    instance::{Metrics, Written},
+};
 
 /// A text format of the exposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,14 +31,13 @@ impl Metrics {
     /// registries that were given to [`Builder::registry`](crate::Builder::registry).
     #[must_use]
     pub fn encode(self, format: Format) -> String {
-        // First, so that what is wrong with them is counted in the same scrape.
-        let foreign = foreign::encode(self, format);
-        let mut out = encoder::encode(self, format);
-        out.push_str(&foreign);
-        if format == Format::OpenMetrics {
-            out.push_str("# EOF\n");
-        }
-        out
+        self.read(Deadline::after(self.collect_timeout())).encode(format)
+    }
+
+    /// Runs the callbacks of the service for a scrape, within a deadline.
+    pub(crate) fn read(self, deadline: Deadline) -> Scrape {
+        let written = self.refresh_with(deadline, &self.instance().registries);
+        Scrape { metrics: self, written }
     }
 
     /// All families in Prometheus text 0.0.4, for tests and a look by eye.
@@ -62,6 +64,27 @@ impl Metrics {
     #[must_use]
     pub fn value(self, series: &str) -> Option<f64> {
         value_in(&self.to_text(), series)
+    }
+}
+
+/// An instance whose callbacks have run, to be encoded.
+#[derive(Debug)]
+pub(crate) struct Scrape {
+    metrics: Metrics,
+    /// What the registries wrote.
+    written: Vec<Option<Written>>,
+}
+
+impl Scrape {
+    pub(crate) fn encode(&self, format: Format) -> String {
+        // First, so that what is wrong with them is counted in the same scrape.
+        let foreign = foreign::encode(self.metrics, &self.written, format);
+        let mut out = encoder::encode(self.metrics, format);
+        out.push_str(&foreign);
+        if format == Format::OpenMetrics {
+            out.push_str("# EOF\n");
+        }
+        out
     }
 }
 

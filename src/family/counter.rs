@@ -88,6 +88,11 @@ impl ReadCounter {
     pub fn set(self, value: f64) {
         local::set(self.cell, super::encode_late(value));
     }
+
+    /// Leaves it out of the exposition until it is set again, for a source that cannot be read.
+    pub fn clear(self) {
+        local::set(self.cell, 0);
+    }
 }
 
 impl FamilyType for Counter {

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A level that is set. It stands at zero from the start.
+/// A level that is set. It stands at zero from the start, and is left out while it is [cleared](Self::clear).
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge {
     cell: Address,
@@ -28,14 +28,22 @@ impl Gauge {
         local::set(self.cell, value.to_bits());
     }
 
-    /// Changes the level in one atomic operation; gives the level before.
+    /// Leaves the level out of the exposition until it is set again.
+    ///
+    /// For a level whose source gives nothing: an absent series is seen as such, a stale one is not.
+    #[inline]
+    pub fn clear(self) {
+        local::set(self.cell, ABSENT);
+    }
+
+    /// Changes the level in one atomic operation; gives the level before. One that is left out counts as zero.
     ///
     /// For a level that is set and also steps. All threads share its cell: what steps often is cheaper as
     /// an [`UpDownGauge`].
     pub(crate) fn update(self, change: impl Fn(f64) -> f64) -> f64 {
-        let before =
-            local::update_shared(self.cell, |level| change(f64::from_bits(level)).to_bits());
-        f64::from_bits(before)
+        let level = |bits| decode_level(bits).unwrap_or_default();
+        let before = local::update_shared(self.cell, |bits| change(level(bits)).to_bits());
+        level(before)
     }
 
     /// Sets the level to a number of things; exact up to 2^53.
@@ -62,7 +70,7 @@ impl<L: LabelSet> GaugeFamily<L> {
     }
 }
 
-/// A level that is left out until it is set for the first time.
+/// A level that is left out until it is set for the first time, and while it is [cleared](Self::clear).
 #[derive(Clone, Copy, Debug)]
 pub struct LateGauge {
     cell: Address,
@@ -86,6 +94,12 @@ impl LateGauge {
     pub fn set_time(self, time: SystemTime) {
         self.set(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     }
+
+    /// Leaves the level out of the exposition until it is set again, as before it was set for the first time.
+    #[inline]
+    pub fn clear(self) {
+        local::set(self.cell, 0);
+    }
 }
 
 /// Late gauges by label set.
@@ -104,8 +118,13 @@ impl<L: LabelSet> LateGaugeFamily<L> {
     }
 }
 
-/// What a late gauge holds while it was never set: a NaN that no arithmetic gives.
+/// What stands for a level that is absent: a NaN that no arithmetic gives.
 const ABSENT: u64 = 0x7ff8_5e1f_ab5e_17ed;
+
+/// The level of a gauge, unless it was cleared.
+pub(crate) fn decode_level(cell: u64) -> Option<f64> {
+    (cell != ABSENT).then(|| f64::from_bits(cell))
+}
 
 /// Cells start at 0, so 0 stands for absent.
 pub(crate) fn encode_late(value: f64) -> u64 {

@@ -20,6 +20,6 @@ pub use self::{
     window::RatioWindow,
 };
 pub(crate) use self::{
-    gauge::{decode_late, encode_late},
+    gauge::{decode_late, decode_level, encode_late},
     labels::{Nested, NestedLabels},
 };

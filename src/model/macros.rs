@@ -11,8 +11,10 @@
 /// - `with { .. }` holds fields that are no families, such as a [`Domain`](crate::Domain) of open labels.
 /// - `on_scrape = path` names a method that is called before every scrape, on a thread of its own. If it
 ///   panics, or takes longer than the [`Builder::collect_timeout`](crate::Builder::collect_timeout), the scrape
-///   goes on with what was set before, and it is counted in `application_errors_total` with the `error_type`
-///   `collector_panic` or `collector_timeout`.
+///   goes on, and what was set before stays: the library cannot know which gauges the method sets. It is counted in
+///   `metrics_callback_failures_total{callback="subsystem:<name>"}`, and in `application_errors_total` with the
+///   `error_type` `collector_panic` or `collector_timeout`. A level that the method could not read is better absent
+///   than stale: have it call `clear` on the gauge.
 ///
 /// A broken rule is a compile error under the field's name:
 ///

@@ -10,7 +10,7 @@
 //! | `redis_commands_total`, `redis_command_duration_seconds` | `command`; `status` | [`Metrics::start_redis_command`], [`Metrics::track_redis_command`] |
 //! | `redis_connection_errors_total` | | [`RedisCommandGuard::connection_error`], [`Metrics::track_redis_connection_error`] |
 //! | `redis_reconnects_total` | | [`Metrics::track_redis_reconnect`] |
-//! | `redis_pool_connections` | `state` | [`Metrics::add_redis_pool_source`], [`Metrics::update_redis_pool`] |
+//! | `redis_pool_connections` | `state` | [`Metrics::add_redis_pool_source`], [`Metrics::remove_redis_pool_source`], [`Metrics::update_redis_pool`] |
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -45,7 +45,7 @@ use crate::Metrics;
 use crate::{
     Counter, CounterFamily, Domain, Gauge, GaugeFamily, HistogramFamily, LabelSet, Now, Open,
     PoolStats, RatioWindow, Stopwatch, buckets,
-    collect::{given::Given, pool::PoolSources},
+    collect::{callback::Callback, given::Given, pool::PoolSources},
     guard::dropped,
 };
 
@@ -113,7 +113,8 @@ families! {
         /// Connections to Redis; total is the configured maximum
         ///
         /// So `active / total` is the utilisation. Read from the sources of
-        /// [`Metrics::add_redis_pool_source`] before every scrape, or set.
+        /// [`Metrics::add_redis_pool_source`] before every scrape, and absent in one in which a source gave nothing;
+        /// or set, and zero before that.
         pub redis_pool_connections: GaugeFamily<RedisPoolState> = "redis_pool_connections",
 
         /// Connections to Redis that were made again after a loss
@@ -231,9 +232,6 @@ impl CacheMetrics {
             let percent = given.unwrap_or_else(|| self.gets.percent(layer, now.uptime));
             self.hit_rate.get(layer).set(percent);
         }
-        if let Some(stats) = self.redis_pools.read() {
-            self.set_redis_pool(stats);
-        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
@@ -249,10 +247,19 @@ impl CacheMetrics {
         }
     }
 
-    fn set_redis_pool(&self, stats: PoolStats) {
-        self.redis_pool_connections.get(RedisPoolState::Active).set(f64::from(stats.active));
-        self.redis_pool_connections.get(RedisPoolState::Idle).set(f64::from(stats.idle));
-        self.redis_pool_connections.get(RedisPoolState::Total).set(f64::from(stats.max));
+    /// Sets the gauges of the pool, or leaves them out.
+    pub(crate) fn set_redis_pool(&self, stats: Option<PoolStats>) {
+        for (state, connections) in [
+            (RedisPoolState::Active, stats.map(|stats| stats.active)),
+            (RedisPoolState::Idle, stats.map(|stats| stats.idle)),
+            (RedisPoolState::Total, stats.map(|stats| stats.max)),
+        ] {
+            let gauge = self.redis_pool_connections.get(state);
+            match connections {
+                Some(connections) => gauge.set(connections.into()),
+                None => gauge.clear(),
+            }
+        }
     }
 
     fn record_redis_command(
@@ -359,16 +366,28 @@ helpers! {
     ///
     /// [`Metrics::add_redis_pool_source`] keeps them up to date by itself.
     pub fn update_redis_pool(self, stats: PoolStats) {
-        self.cache.set_redis_pool(stats);
+        self.cache.set_redis_pool(Some(stats));
     }
 
-    /// Adds a pool that is read before every scrape; the pools of a process are added up.
+    /// Adds a pool that is read before every scrape, in place of one that was added by the same name; the pools of a
+    /// process are added up.
     ///
-    /// A source that gives `None` is gone and not asked again. One that panics, or takes longer than the
-    /// [`Builder::collect_timeout`](crate::Builder::collect_timeout), is left out of that scrape and counted in
-    /// `application_errors_total` as `collector_panic` or `collector_timeout`.
-    pub fn add_redis_pool_source(self, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
-        self.cache.redis_pools.add(self.collected(source));
+    /// If a source gives `None`, panics, or takes longer than the
+    /// [`Builder::collect_timeout`](crate::Builder::collect_timeout), there is no sum, and the gauges are absent in that
+    /// scrape. `metrics_callback_failures_total{callback="redis_pool:<name>"}` counts it; a panic and a timeout count in
+    /// `application_errors_total` as well, as `collector_panic` and `collector_timeout`. A pool that is closed for good
+    /// is taken out by [`Metrics::remove_redis_pool_source`].
+    pub fn add_redis_pool_source(self, name: &str, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
+        let callback = ["redis_pool:", name].concat();
+        if self.cache.redis_pools.add(Callback::new(callback.as_str(), move |_| source())) {
+            _ = self.self_metrics.callbacks.get(&callback);
+        }
+    }
+
+    /// Takes a pool out that was added by this name; `false` if there is none. Without the last one, the gauges of the
+    /// pool are zero.
+    pub fn remove_redis_pool_source(self, name: &str) -> bool {
+        self.cache.redis_pools.remove(&["redis_pool:", name].concat())
     }
 }
 
@@ -660,11 +679,10 @@ mod tests {
         let test = Fixture::new();
         test.metrics.update_redis_pool(PoolStats { active: 9, idle: 9, max: 9 });
         test.assert_series(&[(r#"redis_pool_connections{state="active"}"#, 9.0)]);
-        for active in [3, 4] {
-            test.metrics
-                .add_redis_pool_source(move || Some(PoolStats { active, idle: 1, max: 20 }));
+        for (name, active) in [("one", 3), ("other", 4)] {
+            let stats = PoolStats { active, idle: 1, max: 20 };
+            test.metrics.add_redis_pool_source(name, move || Some(stats));
         }
-        test.metrics.add_redis_pool_source(|| None);
         test.assert_series(&[
             (r#"redis_pool_connections{state="active"}"#, 7.0),
             (r#"redis_pool_connections{state="idle"}"#, 2.0),

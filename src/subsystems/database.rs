@@ -6,7 +6,7 @@
 //! | `database_rows_returned` | `query_type` | [`QueryGuard::rows`], [`Metrics::track_database_rows`] |
 //! | `database_errors_total` | `error_type` | [`QueryGuard::error`], [`Metrics::track_database_error`] |
 //! | `database_pool_acquires_total`, `database_pool_acquire_duration_seconds`, `database_pool_acquire_timeouts_total`, `database_pool_pending_acquires` | `status` | [`Metrics::start_database_acquire`], [`Metrics::track_database_acquire`] |
-//! | `database_pool_connections` | `state` | [`Metrics::add_database_pool_source`], [`Metrics::update_database_pool`] |
+//! | `database_pool_connections` | `state` | [`Metrics::add_database_pool_source`], [`Metrics::remove_database_pool_source`], [`Metrics::update_database_pool`] |
 //! | `database_transactions_total`, `database_transaction_duration_seconds` | `operation`; `outcome` | [`Metrics::start_database_transaction`], [`Metrics::track_database_transaction`] |
 //!
 //! ```
@@ -34,8 +34,10 @@ use std::time::Duration;
 #[cfg(doc)]
 use crate::Metrics;
 use crate::{
-    Counter, CounterFamily, Domain, GaugeFamily, Histogram, HistogramFamily, InFlight, Now, Open,
-    PoolStats, Stopwatch, UpDownGauge, buckets, collect::pool::PoolSources, guard::dropped,
+    Counter, CounterFamily, Domain, GaugeFamily, Histogram, HistogramFamily, InFlight, Open,
+    PoolStats, Stopwatch, UpDownGauge, buckets,
+    collect::{callback::Callback, pool::PoolSources},
+    guard::dropped,
 };
 
 use super::helpers::helpers;
@@ -62,7 +64,8 @@ families! {
         /// Connections of the pool; total is the configured maximum
         ///
         /// So `active / total` is the utilisation. Read from the sources of
-        /// [`Metrics::add_database_pool_source`] before every scrape, or set.
+        /// [`Metrics::add_database_pool_source`] before every scrape, and absent in one in which a source gave nothing;
+        /// or set, and zero before that.
         pub pool_connections: GaugeFamily<DatabasePoolState> = "database_pool_connections",
 
         /// Time a caller waited for a connection
@@ -104,7 +107,6 @@ families! {
         /// See [`Builder::slow_query`](crate::Builder::slow_query); 500 ms unless set.
         pub slow_queries: CounterFamily<QueryType> = "database_slow_queries_total",
     }
-    on_scrape = DatabaseMetrics::read_pools
 }
 
 label_values! {
@@ -205,16 +207,19 @@ impl DatabaseMetrics {
         self.record_query(query_type, duration, status);
     }
 
-    fn read_pools(&self, _: &Now) {
-        if let Some(stats) = self.pools.read() {
-            self.set_pool(stats);
+    /// Sets the gauges of the pool, or leaves them out.
+    pub(crate) fn set_pool(&self, stats: Option<PoolStats>) {
+        for (state, connections) in [
+            (DatabasePoolState::Active, stats.map(|stats| stats.active)),
+            (DatabasePoolState::Idle, stats.map(|stats| stats.idle)),
+            (DatabasePoolState::Total, stats.map(|stats| stats.max)),
+        ] {
+            let gauge = self.pool_connections.get(state);
+            match connections {
+                Some(connections) => gauge.set(connections.into()),
+                None => gauge.clear(),
+            }
         }
-    }
-
-    fn set_pool(&self, stats: PoolStats) {
-        self.pool_connections.get(DatabasePoolState::Active).set(f64::from(stats.active));
-        self.pool_connections.get(DatabasePoolState::Idle).set(f64::from(stats.idle));
-        self.pool_connections.get(DatabasePoolState::Total).set(f64::from(stats.max));
     }
 }
 
@@ -292,16 +297,28 @@ helpers! {
     ///
     /// [`Metrics::add_database_pool_source`] keeps them up to date by itself.
     pub fn update_database_pool(self, stats: PoolStats) {
-        self.database.set_pool(stats);
+        self.database.set_pool(Some(stats));
     }
 
-    /// Adds a pool that is read before every scrape; the pools of a process are added up.
+    /// Adds a pool that is read before every scrape, in place of one that was added by the same name; the pools of a
+    /// process are added up.
     ///
-    /// A source that gives `None` is gone and not asked again. One that panics, or takes longer than the
-    /// [`Builder::collect_timeout`](crate::Builder::collect_timeout), is left out of that scrape and counted in
-    /// `application_errors_total` as `collector_panic` or `collector_timeout`.
-    pub fn add_database_pool_source(self, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
-        self.database.pools.add(self.collected(source));
+    /// If a source gives `None`, panics, or takes longer than the
+    /// [`Builder::collect_timeout`](crate::Builder::collect_timeout), there is no sum, and the gauges are absent in that
+    /// scrape. `metrics_callback_failures_total{callback="database_pool:<name>"}` counts it; a panic and a timeout count
+    /// in `application_errors_total` as well, as `collector_panic` and `collector_timeout`. A pool that is closed for
+    /// good is taken out by [`Metrics::remove_database_pool_source`].
+    pub fn add_database_pool_source(self, name: &str, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
+        let callback = ["database_pool:", name].concat();
+        if self.database.pools.add(Callback::new(callback.as_str(), move |_| source())) {
+            _ = self.self_metrics.callbacks.get(&callback);
+        }
+    }
+
+    /// Takes a pool out that was added by this name; `false` if there is none. Without the last one, the gauges of the
+    /// pool are zero.
+    pub fn remove_database_pool_source(self, name: &str) -> bool {
+        self.database.pools.remove(&["database_pool:", name].concat())
     }
 }
 
@@ -498,53 +515,58 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_panics_is_left_out_and_counted() {
+    fn with_a_pool_that_panics_there_is_no_sum_and_it_is_counted() {
         let test = Fixture::new();
-        test.metrics.add_database_pool_source(|| panic!("a pool panics, as the test wants"));
-        test.metrics.add_database_pool_source(|| Some(PoolStats { active: 3, idle: 1, max: 20 }));
+        let panics = || panic!("a pool panics, as the test wants");
+        test.metrics.add_database_pool_source("panics", panics);
+        let stats = PoolStats { active: 3, idle: 1, max: 20 };
+        test.metrics.add_database_pool_source("works", move || Some(stats));
         for scrape in [1.0, 2.0] {
             let panics = test.series(
                 r#"application_errors_total{error_type="collector_panic",severity="error"}"#,
             );
             assert_eq!(panics, Some(scrape));
         }
-        test.assert_series(&[
-            (r#"database_pool_connections{state="active"}"#, 3.0),
-            (r#"database_pool_connections{state="total"}"#, 20.0),
-        ]);
+        test.assert_series(&[(
+            r#"metrics_callback_failures_total{callback="database_pool:panics",reason="panic"}"#,
+            3.0,
+        )]);
+        assert!(!test.metrics.to_text().contains("\ndatabase_pool_connections{"));
     }
 
     #[test]
-    fn a_pool_that_is_gone_is_dropped_where_it_was_read() {
-        struct TellsWhere(Sender<Option<String>>, PanicsAgain);
-        impl Drop for TellsWhere {
+    fn a_pool_that_is_replaced_or_removed_is_dropped_and_its_panic_costs_nothing() {
+        struct Tells(Sender<()>, PanicsAgain);
+        impl Drop for Tells {
             fn drop(&mut self) {
-                self.0.send(std::thread::current().name().map(str::to_owned)).unwrap();
+                self.0.send(()).unwrap();
             }
         }
         let test = Fixture::new();
-        let (sender, threads) = channel();
-        let tells = TellsWhere(sender, PanicsAgain);
-        test.metrics.add_database_pool_source(move || {
-            _ = &tells;
-            None
-        });
-        for _ in 0..3 {
-            let panics =
-                r#"application_errors_total{error_type="collector_panic",severity="error"}"#;
-            test.assert_series(&[(panics, 1.0)]);
+        let (sender, dropped) = channel();
+        for active in 1..3 {
+            let tells = Tells(sender.clone(), PanicsAgain);
+            test.metrics.add_database_pool_source("orders", move || {
+                _ = &tells;
+                Some(PoolStats { active, idle: 1, max: 20 })
+            });
+            let active = f64::from(active);
+            test.assert_series(&[(r#"database_pool_connections{state="active"}"#, active)]);
         }
-        assert_eq!(threads.try_iter().collect::<Vec<_>>(), [Some("metrics-collect".to_owned())]);
+        assert_eq!(dropped.iter().take(1).count(), 1);
+        assert!(test.metrics.remove_database_pool_source("orders"));
+        assert_eq!(dropped.iter().take(1).count(), 1);
+        assert!(!test.metrics.remove_database_pool_source("orders"));
+        test.assert_series(&[(r#"database_pool_connections{state="active"}"#, 0.0)]);
     }
 
     #[test]
     fn pools_are_read_at_scrape_and_added_up() {
         let test = Fixture::new();
-        for active in [3, 4] {
-            test.metrics
-                .add_database_pool_source(move || Some(PoolStats { active, idle: 1, max: 20 }));
+        for (name, active) in [("one", 3), ("other", 4)] {
+            let stats = PoolStats { active, idle: 1, max: 20 };
+            test.metrics.add_database_pool_source(name, move || Some(stats));
         }
-        test.metrics.add_database_pool_source(|| None);
         test.assert_series(&[
             (r#"database_pool_connections{state="active"}"#, 7.0),
             (r#"database_pool_connections{state="idle"}"#, 2.0),

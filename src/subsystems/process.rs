@@ -8,7 +8,8 @@
 //!
 //! With the feature `process`, the figures are read from
 //! [`/proc/self`](https://man7.org/linux/man-pages/man5/proc.5.html) before every scrape. What nobody
-//! reads or gives is left out of the exposition.
+//! reads or gives is left out of the exposition, and so is what cannot be read for a scrape, as with no file descriptors
+//! left; `metrics_callback_failures_total{callback="process"}` counts that.
 //!
 //! ```
 //! use backend_metrics::{Metrics, ProcessStats};
@@ -24,11 +25,16 @@
 //! [`Metrics::update_process`]: crate::Metrics::update_process
 //! [`Metrics::update_tokio`]: crate::Metrics::update_tokio
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use parking_lot::Mutex;
 
 use crate::{
     Info, LateGauge, Now, Part, ReadCounter, Registrar, RuntimeStats,
-    collect::{process::ProcessStats, runtime::RuntimeSources},
+    collect::{
+        process::ProcessStats,
+        runtime::{RuntimeSources, Watched},
+    },
 };
 
 use super::helpers::helpers;
@@ -104,29 +110,82 @@ families! {
 }
 
 /// Whether the service gives the figures of the process itself.
-///
-/// Locked from reading figures until they are set. Otherwise a scrape could set them after another one has set
-/// newer ones, and a counter would fall.
-#[derive(Debug, Default)]
-pub(crate) struct ProcessGiven(Mutex<bool>);
+#[derive(Debug)]
+pub(crate) struct ProcessGiven {
+    /// Whether anybody sees the figures.
+    exposed: bool,
+    /// Locked from reading figures until they are set. Otherwise a scrape could set them after another one has set
+    /// newer ones, and a counter would fall.
+    given: Mutex<bool>,
+    /// Whether `/proc` could not be read.
+    unreadable: AtomicBool,
+}
+
+impl ProcessGiven {
+    /// Whether a scrape could not read the figures; that is told once.
+    pub(crate) fn was_unreadable(&self) -> bool {
+        self.unreadable.swap(false, Relaxed)
+    }
+}
 
 impl Part for ProcessGiven {
-    fn register(_: &mut Registrar) -> Self {
-        Self::default()
+    fn register(registrar: &mut Registrar) -> Self {
+        Self {
+            exposed: registrar.is_exposed(),
+            given: Mutex::new(false),
+            unreadable: AtomicBool::new(false),
+        }
     }
 }
 
 impl ProcessMetrics {
+    /// Whether scrapes read `/proc`.
+    pub(crate) fn is_read(&self) -> bool {
+        self.given.exposed && cfg!(all(feature = "process", target_os = "linux"))
+    }
+
     fn read(&self, _: &Now) {
-        let given = self.given.0.lock();
+        let given = self.given.given.lock();
         #[cfg(all(feature = "process", target_os = "linux"))]
         if !*given {
-            self.set_process(crate::collect::proc::read());
+            self.take_over(crate::collect::proc::read());
         }
-        if let Some(stats) = self.runtimes.read() {
-            self.set_runtime(stats);
+        match self.runtimes.read() {
+            Some(Watched { running: Some(stats), busy }) => {
+                self.set_runtime(RuntimeStats { busy, ..stats });
+            }
+            Some(Watched { running: None, busy }) => {
+                self.tokio_workers.clear();
+                self.tokio_alive_tasks.clear();
+                self.tokio_global_queue_depth.clear();
+                self.tokio_worker_busy.set(busy.as_secs_f64());
+            }
+            None => {}
         }
         drop(given);
+    }
+
+    /// Sets the figures to what was read; what could not be read is left out.
+    #[cfg(all(feature = "process", target_os = "linux"))]
+    fn take_over(&self, read: crate::collect::proc::Read) {
+        let crate::collect::proc::Read { stats, complete } = read;
+        self.given.unreadable.store(!complete, Relaxed);
+        if stats.cpu.is_none() {
+            self.cpu.clear();
+        }
+        for (gauge, is_missing) in [
+            (self.open_fds, stats.open_fds.is_none()),
+            (self.max_fds, stats.max_fds.is_none()),
+            (self.virtual_memory, stats.virtual_memory_bytes.is_none()),
+            (self.resident_memory, stats.resident_memory_bytes.is_none()),
+            (self.start_time, stats.start_time.is_none()),
+            (self.threads, stats.threads.is_none()),
+        ] {
+            if is_missing {
+                gauge.clear();
+            }
+        }
+        self.set_process(stats);
     }
 
     fn set_process(&self, stats: ProcessStats) {
@@ -164,7 +223,7 @@ helpers! {
     /// For services without the feature `process` or not on Linux. From the first call on, `/proc` is not
     /// read.
     pub fn update_process(self, stats: ProcessStats) {
-        let mut given = self.process.given.0.lock();
+        let mut given = self.process.given.given.lock();
         *given = true;
         self.process.set_process(stats);
     }
@@ -179,8 +238,11 @@ helpers! {
 
     /// Reads the figures of a tokio runtime before every scrape, from now on.
     ///
-    /// Several runtimes are added up, and one that is given twice counts once. One that was shut down keeps
-    /// its workers and its busy time.
+    /// Several runtimes are added up, and one that is given twice counts once. One that has been shut down is taken
+    /// out, and its busy time stays in the sum; once all of them have, the gauges are absent.
+    ///
+    /// To see the end of a runtime, a task that does nothing is spawned in it, which the runtime drops then. The gauges
+    /// do not count it.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     pub fn watch_tokio(self, handle: &tokio::runtime::Handle) {

@@ -1,4 +1,4 @@
-//! The metrics themselves: series, overflows and scrapes.
+//! The metrics themselves: series, overflows, callbacks and scrapes.
 //!
 //! All of them are kept by the library. A scrape counts itself when it has ended, so the next one shows it.
 //!
@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | `metrics_series` | `family` | by every scrape, for what it shows itself |
 //! | `metrics_label_overflows_total` | `family` | when an open label value finds no room |
+//! | `metrics_callback_failures_total` | `callback`, `reason` | when code of the service gives nothing for a scrape |
 //! | `metrics_scrapes_total`, `metrics_scrape_duration_seconds`, `metrics_scrape_size_bytes` | `format`, `status` | [`Metrics::track_scrape`](crate::Metrics::track_scrape), at the end of a scrape |
 
 use std::time::Duration;
@@ -18,11 +19,12 @@ use crate::{
 use super::helpers::helpers;
 
 families! {
-    /// The metrics themselves: series, overflows and scrapes.
+    /// The metrics themselves: series, overflows, callbacks and scrapes.
     pub struct SelfMetrics = "self" {
         with {
             pub(crate) names: Domain<FamilyName>,
             pub(crate) overflowing: Domain<OverflowingFamily>,
+            pub(crate) callbacks: Domain<CallbackName>,
         }
 
         /// Series that a family shows in this scrape
@@ -35,6 +37,26 @@ families! {
         /// Under the first family of the families that share the labels. See
         /// [`Builder::label_cap`](crate::Builder::label_cap).
         pub label_overflows: CounterFamily<Open<OverflowingFamily>> = "metrics_label_overflows_total",
+
+        /// Callbacks of the service that gave nothing for a scrape
+        ///
+        /// What the callback would have set or written is missing in that scrape, but for an `on_scrape`: what it has
+        /// set stays. `callback` is
+        ///
+        /// - `database_pool:<name>` and `redis_pool:<name>`, a source of
+        ///   [`add_database_pool_source`](crate::Metrics::add_database_pool_source) or
+        ///   [`add_redis_pool_source`](crate::Metrics::add_redis_pool_source);
+        /// - `subsystem:<name>`, the `on_scrape` of a subsystem that was [mounted](crate::Builder::mount);
+        /// - `registry:<name>`, a registry or collector of [`Builder::registry_named`](crate::Builder::registry_named) or
+        ///   [`Builder::collector_named`](crate::Builder::collector_named), by its number if it has no name;
+        /// - `process`, figures in `/proc` that cannot be read.
+        ///
+        /// A callback stands at zero from when it is given. The cap of names is 100, unless
+        /// [`Builder::cap_of`](crate::Builder::cap_of) sets that of [`CallbackName`] or
+        /// [`Builder::label_cap`](crate::Builder::label_cap) is lower; mounted subsystems and registries do not count
+        /// against it.
+        pub callback_failures: CounterFamily<(Open<CallbackName>, CallbackFailureReason)> =
+            "metrics_callback_failures_total",
 
         /// Scrapes by format and how they ended
         pub scrapes: CounterFamily<(ScrapeFormat, ScrapeStatus)> = "metrics_scrapes_total",
@@ -56,6 +78,24 @@ open_labels! {
 open_labels! {
     /// The first family of those that share open labels.
     pub struct OverflowingFamily(family);
+}
+
+open_labels! {
+    /// Code of the service that runs for a scrape: what it is and its name, such as `database_pool:primary`.
+    pub struct CallbackName(callback);
+}
+
+label_values! {
+    /// Why a callback gave nothing.
+    pub enum CallbackFailureReason = "reason" {
+        /// It returned without a value, or with an error.
+        None = "none",
+        /// It panicked.
+        Panic = "panic",
+        /// It did not return within the [`Builder::collect_timeout`](crate::Builder::collect_timeout), or below the
+        /// timeout of the scraper, or still runs for an earlier scrape.
+        Timeout = "timeout",
+    }
 }
 
 label_values! {
@@ -99,6 +139,11 @@ impl SelfMetrics {
                 self.series.get(self.names.reserve(name))
             })
             .collect()
+    }
+
+    /// Makes the series of a callback that the service has from the start.
+    pub(crate) fn know_callback(&self, name: &str) {
+        _ = self.callbacks.reserve(name);
     }
 
     /// Whether this is the family that is set last, from what the others came to.

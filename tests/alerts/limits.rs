@@ -6,10 +6,11 @@ use crate::{
 };
 
 /// Alerts whose description names no limit: a state is what they are about, or a rate that it names itself.
-const WITHOUT_LIMIT: [&str; 6] = [
+const WITHOUT_LIMIT: [&str; 7] = [
     "BackendServiceDown",
     "CircuitBreakerOpen",
     "MetricLabelOverflow",
+    "MetricsCallbackFailing",
     "NoActiveUsers",
     "SLOErrorBudgetBurn",
     "SLOErrorBudgetBurn",

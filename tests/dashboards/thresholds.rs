@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Panels that show an alert and have other numbers: dashboard, panel, alert, reason.
-const OTHERWISE: [(&str, &str, &str, &str); 8] = [
+const OTHERWISE: [(&str, &str, &str, &str); 9] = [
     (
         "backend-api",
         "Instances up",
@@ -40,6 +40,12 @@ const OTHERWISE: [(&str, &str, &str, &str); 8] = [
         "backend-api",
         "Label overflows",
         "MetricLabelOverflow",
+        "any at all: a step at 0 would colour none as well",
+    ),
+    (
+        "backend-api",
+        "Callback failures",
+        "MetricsCallbackFailing",
         "any at all: a step at 0 would colour none as well",
     ),
     (

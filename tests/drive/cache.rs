@@ -47,22 +47,33 @@ pub(super) fn drive(to: &mut Driver) {
         r#"cache_hit_rate{cache_layer="l1_memory"} = 87.5"#,
     );
     to.step(
-        |to| call!(to.update_redis_pool(PoolStats { active: 1, idle: 2, max: 8 })),
-        r#"
-        redis_pool_connections{state="active"} = 1
-        redis_pool_connections{state="idle"} = 2
-        redis_pool_connections{state="total"} = 8
-        "#,
-    );
-    to.step(
         |to| {
             let stats = PoolStats { active: 5, idle: 3, max: 16 };
-            call!(to.add_redis_pool_source(to.pool(stats)));
+            call!(to.add_redis_pool_source("quotes", move || Some(stats)));
         },
         r#"
         redis_pool_connections{state="active"} = 5
         redis_pool_connections{state="idle"} = 3
         redis_pool_connections{state="total"} = 16
+        metrics_callback_failures_total{callback="redis_pool:quotes",reason="none"} +0
+        metrics_callback_failures_total{callback="redis_pool:quotes",reason="panic"} +0
+        metrics_callback_failures_total{callback="redis_pool:quotes",reason="timeout"} +0
+        "#,
+    );
+    to.step(
+        |to| _ = call!(to.remove_redis_pool_source("quotes")),
+        r#"
+        redis_pool_connections{state="active"} = 0
+        redis_pool_connections{state="idle"} = 0
+        redis_pool_connections{state="total"} = 0
+        "#,
+    );
+    to.step(
+        |to| call!(to.update_redis_pool(PoolStats { active: 1, idle: 2, max: 8 })),
+        r#"
+        redis_pool_connections{state="active"} = 1
+        redis_pool_connections{state="idle"} = 2
+        redis_pool_connections{state="total"} = 8
         "#,
     );
 }

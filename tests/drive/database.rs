@@ -1,3 +1,5 @@
+use std::panic::resume_unwind;
+
 use backend_metrics::{
     PoolStats,
     labels::{AcquireStatus, DatabaseErrorType, QueryStatus, QueryType, TransactionOutcome},
@@ -10,23 +12,63 @@ pub(super) fn drive(to: &mut Driver) {
     acquires(to);
     transactions(to);
     to.step(
-        |to| call!(to.update_database_pool(PoolStats { active: 4, idle: 6, max: 20 })),
-        r#"
-        database_pool_connections{state="active"} = 4
-        database_pool_connections{state="idle"} = 6
-        database_pool_connections{state="total"} = 20
-        "#,
-    );
-    to.step(
         |to| {
             let stats = PoolStats { active: 3, idle: 5, max: 25 };
-            call!(to.add_database_pool_source(to.pool(stats)));
-            call!(to.add_database_pool_source(to.pool(stats)));
+            call!(to.add_database_pool_source("orders", move || Some(stats)));
+            call!(to.add_database_pool_source("reports", move || Some(stats)));
         },
         r#"
         database_pool_connections{state="active"} = 6
         database_pool_connections{state="idle"} = 10
         database_pool_connections{state="total"} = 50
+        metrics_callback_failures_total{callback="database_pool:orders",reason="none"} +0
+        metrics_callback_failures_total{callback="database_pool:orders",reason="panic"} +0
+        metrics_callback_failures_total{callback="database_pool:orders",reason="timeout"} +0
+        metrics_callback_failures_total{callback="database_pool:reports",reason="none"} +0
+        metrics_callback_failures_total{callback="database_pool:reports",reason="panic"} +0
+        metrics_callback_failures_total{callback="database_pool:reports",reason="timeout"} +0
+        "#,
+    );
+    to.step(
+        |to| _ = call!(to.remove_database_pool_source("reports")),
+        r#"
+        database_pool_connections{state="active"} = 3
+        database_pool_connections{state="idle"} = 5
+        database_pool_connections{state="total"} = 25
+        "#,
+    );
+    to.step(
+        |to| call!(to.add_database_pool_source("orders", || None)),
+        r#"
+        database_pool_connections{state="active"} gone
+        database_pool_connections{state="idle"} gone
+        database_pool_connections{state="total"} gone
+        metrics_callback_failures_total{callback="database_pool:orders",reason="none"} +1
+        "#,
+    );
+    to.step(
+        |to| call!(to.add_database_pool_source("orders", || resume_unwind(Box::new("on purpose")))),
+        r#"
+        metrics_callback_failures_total{callback="database_pool:orders",reason="panic"} +1
+        application_errors_total{error_type="collector_panic",severity="warning"} +0
+        application_errors_total{error_type="collector_panic",severity="error"} +1
+        application_errors_total{error_type="collector_panic",severity="critical"} +0
+        "#,
+    );
+    to.step(
+        |to| _ = call!(to.remove_database_pool_source("orders")),
+        r#"
+        database_pool_connections{state="active"} = 0
+        database_pool_connections{state="idle"} = 0
+        database_pool_connections{state="total"} = 0
+        "#,
+    );
+    to.step(
+        |to| call!(to.update_database_pool(PoolStats { active: 4, idle: 6, max: 20 })),
+        r#"
+        database_pool_connections{state="active"} = 4
+        database_pool_connections{state="idle"} = 6
+        database_pool_connections{state="total"} = 20
         "#,
     );
 }

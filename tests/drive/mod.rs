@@ -47,13 +47,10 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use backend_metrics::{
-    Builder, Clock, Metrics, PoolStats, subsystems::rate_limits::RateLimitEndpoint,
-};
+use backend_metrics::{Builder, Clock, Metrics, subsystems::rate_limits::RateLimitEndpoint};
 
 /// The time of day when a drive starts.
 const START: Duration = Duration::from_secs(1_700_000_000);
@@ -312,14 +309,6 @@ impl Driver {
         let (wall, start) = (self.clock.wall(), UNIX_EPOCH + START);
         let jump = self.jump.get();
         self.clock.set_wall(if wall < start { wall + jump } else { wall - jump });
-    }
-
-    /// The source of a pool, which is gone when what is under way ends.
-    fn pool(&self, stats: PoolStats) -> impl Fn() -> Option<PoolStats> + Send + Sync + 'static {
-        let pool = Arc::new(stats);
-        let source = Arc::downgrade(&pool);
-        self.hold(pool);
-        move || source.upgrade().map(|stats| *stats)
     }
 
     /// Keeps a guard to the end of the driver.

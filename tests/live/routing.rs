@@ -108,6 +108,7 @@ const RECEIVERS: &[(&str, &[&str])] = &[
         "FOInstrumentCacheStale", "StrategyM2MStale", "PeriodicWorkerStale", "WorkerWithoutSuccess",
         "APIErrorRateAboveTarget", "DatabasePoolUtilizationAboveTarget", "RedisHitRateBelowTarget",
         "MemoryHitRateBelowTarget", "HighDroppedRequestRate", "MetricLabelOverflow",
+        "MetricsCallbackFailing",
     ]),
     ("digest", &[
         "NoActiveUsers", "FOQueryLatencyIncreasing", "StatementParsingErrors", "CacheMissRateHigh",

@@ -20,7 +20,10 @@ pub(crate) struct Derived {
     pub(crate) totals: BTreeMap<&'static str, (u64, u64)>,
     /// Levels that the service gives in place of what would be worked out.
     pub(crate) given: BTreeMap<(&'static str, &'static str), f64>,
-    pub(crate) pools: BTreeMap<&'static str, Vec<PoolSource>>,
+    /// By gauge and name.
+    pub(crate) pools: BTreeMap<&'static str, Vec<(&'static str, PoolSource)>>,
+    /// The gauges that a scrape has set to what sources gave.
+    read_pools: BTreeSet<&'static str>,
     pub(crate) runtime: bool,
 }
 
@@ -118,30 +121,56 @@ impl Model {
         self.set(gauge, values, level);
     }
 
-    fn read_pools(&mut self, gauge: &'static str) {
-        if !self.is_on(family(gauge).subsystem) {
-            return;
+    /// A source takes the place of one that has its name.
+    pub(crate) fn add_pool(&mut self, gauge: &'static str, name: &'static str, source: PoolSource) {
+        if self.is_on(family(gauge).subsystem) {
+            let sources = self.derived.pools.entry(gauge).or_default();
+            match sources.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = source,
+                None => sources.push((name, source)),
+            }
+            self.open("self", "callback", &callback(gauge, name));
         }
-        let sources = self.derived.pools.remove(gauge).unwrap_or_default();
-        let mut sum: Option<PoolStats> = None;
-        for source in &sources {
-            match source {
+    }
+
+    pub(crate) fn remove_pool(&mut self, gauge: &'static str, name: &'static str) {
+        self.derived.pools.entry(gauge).or_default().retain(|(known, _)| *known != name);
+    }
+
+    fn read_pools(&mut self, gauge: &'static str) {
+        let sources = self.derived.pools.get(gauge).cloned().unwrap_or_default();
+        let mut sum = Some(PoolStats::default());
+        for (name, source) in &sources {
+            let reason = match source {
                 PoolSource::Open(stats) => {
-                    let sum = sum.get_or_insert_default();
-                    sum.active = sum.active.saturating_add(stats.active);
-                    sum.idle = sum.idle.saturating_add(stats.idle);
-                    sum.max = sum.max.saturating_add(stats.max);
+                    sum = sum.map(|sum| PoolStats {
+                        active: sum.active.saturating_add(stats.active),
+                        idle: sum.idle.saturating_add(stats.idle),
+                        max: sum.max.saturating_add(stats.max),
+                    });
+                    continue;
                 }
-                PoolSource::Gone => {}
-                PoolSource::Panics => {
-                    self.track_application_error("collector_panic", ErrorSeverity::Error);
-                }
+                PoolSource::Gone => "none",
+                PoolSource::Panics => "panic",
+            };
+            sum = None;
+            let callback = self.open("self", "callback", &callback(gauge, name));
+            self.count("metrics_callback_failures_total", &[&callback, reason], 1);
+            if reason == "panic" {
+                self.track_application_error("collector_panic", ErrorSeverity::Error);
             }
         }
-        if let Some(sum) = sum {
-            self.set_pool(gauge, sum);
+        let was_read = if sources.is_empty() {
+            self.derived.read_pools.remove(gauge)
+        } else {
+            self.derived.read_pools.insert(gauge);
+            true
+        };
+        match sum {
+            Some(sum) if was_read => self.set_pool(gauge, sum),
+            Some(_) => {}
+            None => self.clear(gauge),
         }
-        self.derived.pools.insert(gauge, sources);
     }
 
     /// The three series of a pool.
@@ -150,4 +179,9 @@ impl Model {
         self.set(gauge, &["idle"], stats.idle.into());
         self.set(gauge, &["total"], stats.max.into());
     }
+}
+
+/// The source of a pool as `metrics_callback_failures_total` names it.
+fn callback(gauge: &str, name: &str) -> String {
+    format!("{}:{name}", gauge.strip_suffix("_connections").expect("it is the gauge of a pool"))
 }

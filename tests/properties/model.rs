@@ -99,6 +99,9 @@ impl Model {
             }
         }
         this.moved.remove("metrics_label_overflows_total");
+        if cfg!(all(feature = "process", target_os = "linux")) && this.is_on("process") {
+            this.show("self", &[("callback", "process".to_owned())]);
+        }
         this
     }
 
@@ -293,6 +296,11 @@ impl Model {
         if let Some(number) = self.number(name, values, Number::Level(0.0)) {
             *number = Number::Level(level);
         }
+    }
+
+    /// The levels of a gauge are known no longer.
+    pub(crate) fn clear(&mut self, name: &'static str) {
+        self.numbers.remove(name);
     }
 
     /// A level that is set is changed.

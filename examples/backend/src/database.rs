@@ -103,7 +103,7 @@ impl Database {
         sqlx::migrate!().run(&pool).await?;
         // Read before every scrape, so the gauges cannot drift from the pool.
         let watched = pool.clone();
-        metrics.add_database_pool_source(move || {
+        metrics.add_database_pool_source("backend", move || {
             let idle = u32::try_from(watched.num_idle()).unwrap_or(u32::MAX);
             (!watched.is_closed()).then(|| PoolStats {
                 active: watched.size().saturating_sub(idle),

@@ -95,6 +95,7 @@ fn overview() -> Row {
                 .colour("5xx", "red")
                 .size(12, 10),
             gauge("Database pool status")
+                .nothing("Not read: see Callback failures")
                 .says("Connections in use among the configured maximum, by instance: the most in the last minute. At 1 requests wait for a connection.")
                 .query("{{instance}}", query::pool_in_use("1m"))
                 .limits(0.75, 0.95)
@@ -388,6 +389,10 @@ fn metrics() -> Row {
                 .says("Events counted under `other`, since their open label has more values than its cap. Find the label, then raise its cap or fix its values.")
                 .rate("metrics_label_overflows_total", &["family"])
                 .alert("MetricLabelOverflow"),
+            timeseries("Callback failures", unit::EVENTS)
+                .says("Code of the service that gave nothing for a scrape, by name and reason: pools, registries, subsystems. Its metrics are absent meanwhile.")
+                .rate("metrics_callback_failures_total", &["callback", "reason"])
+                .alert("MetricsCallbackFailing"),
             timeseries("Scrapes", unit::EVENTS)
                 .says("By format and status. `error` is a scrape that could not be answered.")
                 .rate("metrics_scrapes_total", &["format", "status"]),

@@ -6,6 +6,9 @@ use crate::{
     query,
 };
 
+/// What a pool shows whose gauges are absent.
+const UNREAD: &str = "Not read: see Callback failures on backend-api";
+
 pub(crate) fn dashboard() -> Dashboard {
     Dashboard {
         file: "dashboard-2-database-cache.json",
@@ -44,6 +47,7 @@ fn database() -> Row {
                 .alert("DatabaseAcquireTimeouts")
                 .details("Objectives", "backend-slo"),
             stat("Pool in use", unit::RATIO)
+                .nothing(UNREAD)
                 .says("Connections in use among the configured maximum, of the fullest instance in the last minute.")
                 .query("in use", format!("max({})", query::pool_in_use("1m")))
                 .limits(0.75, 0.95)
@@ -72,10 +76,12 @@ fn database() -> Row {
             hit_rate().size(12, 6),
             stat("Pool active connections", unit::NUMBER)
                 .says("In use now, of all instances.")
+                .nothing(UNREAD)
                 .query("active", r#"sum(database_pool_connections{@, state="active"})"#)
                 .details("Objectives", "backend-slo"),
             stat("Pool idle connections", unit::NUMBER)
                 .says("Open and free. None for a long time: the pool is at its limit.")
+                .nothing(UNREAD)
                 .query("idle", r#"sum(database_pool_connections{@, state="idle"})"#)
                 .details("Objectives", "backend-slo"),
             stat("Transaction duration p95", unit::SECONDS)

@@ -52,8 +52,12 @@ helpers! { for m:
         m.set_pool("database_pool_connections", stats);
     }
 
-    fn add_database_pool_source(source: PoolSource) {
-        m.derived.pools.entry("database_pool_connections").or_default().push(source);
+    fn add_database_pool_source(name: &'static str, source: PoolSource) {
+        m.add_pool("database_pool_connections", name, source);
+    }
+
+    fn remove_database_pool_source(name: &'static str) {
+        m.remove_pool("database_pool_connections", name);
     }
 
     fn track_cache_operation(operation: CacheOperation, layer: CacheLayer, took: Duration, status: CacheStatus) {
@@ -108,8 +112,12 @@ helpers! { for m:
         m.set_pool("redis_pool_connections", stats);
     }
 
-    fn add_redis_pool_source(source: PoolSource) {
-        m.derived.pools.entry("redis_pool_connections").or_default().push(source);
+    fn add_redis_pool_source(name: &'static str, source: PoolSource) {
+        m.add_pool("redis_pool_connections", name, source);
+    }
+
+    fn remove_redis_pool_source(name: &'static str) {
+        m.remove_pool("redis_pool_connections", name);
     }
 
     fn track_statement_upload(file: StatementFileType, bytes: u64, took: Duration, status: StatementStatus) {

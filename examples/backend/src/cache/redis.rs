@@ -69,7 +69,7 @@ impl Redis {
             .build()?;
         // Read before every scrape, so the gauges cannot drift from the pool.
         let watched = pool.weak();
-        metrics.add_redis_pool_source(move || {
+        metrics.add_redis_pool_source("cache", move || {
             let status = watched.upgrade()?.status();
             let count = |connections| u32::try_from(connections).unwrap_or(u32::MAX);
             Some(PoolStats {
