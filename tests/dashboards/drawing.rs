@@ -9,6 +9,8 @@ use crate::{
     sample::sample,
 };
 
+type Check = fn(&Dashboard) -> Vec<String>;
+
 /// The most series for the legend below a graph.
 const FEW: usize = 4;
 
@@ -160,13 +162,13 @@ fn faults(dashboard: &Dashboard, fault: impl Fn(&Value) -> Option<String>) -> Ve
 
 #[test]
 fn what_is_drawn_otherwise_is_found() {
-    let all = [mute, made_up, judged, axes, legends];
+    let all: [Check; 5] = [mute, made_up, judged, axes, legends];
     for check in all {
         assert_eq!(check(&sample()), Vec::<String>::new());
     }
     let expr = "/panels/1/targets/0/expr";
     let defaults = "/panels/1/fieldConfig/defaults";
-    let changes: [(fn(&Dashboard) -> Vec<String>, String, Value); 10] = [
+    let changes: [(Check, String, Value); 10] = [
         (mute, format!("{defaults}/noValue"), json!("")),
         (mute, format!("{defaults}/noValue"), json!("0")),
         (mute, "/panels/1/type".to_owned(), json!("table")),
