@@ -136,6 +136,7 @@ fn stat(id: u32, title: &str, x: u32, y: u32) -> Value {
         "targets": [{
             "datasource": prometheus,
             "expr": r#"max(active_users{job=~"$job", instance=~"$instance"})"#,
+            "instant": true,
             "refId": "A",
         }],
         "title": title,
