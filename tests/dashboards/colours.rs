@@ -221,7 +221,9 @@ fn of_target(target: &Value) -> Vec<Series> {
         all = all.iter().flat_map(next).collect();
         rest = after;
     }
-    all.iter_mut().for_each(|series| series.name.push_str(rest));
+    for series in &mut all {
+        series.name.push_str(rest);
+    }
     all
 }
 

@@ -9,6 +9,8 @@ use crate::{
     sample::sample,
 };
 
+type Check = fn(&Dashboard) -> Vec<String>;
+
 /// The most series for the legend below a graph.
 const FEW: usize = 4;
 
@@ -21,6 +23,11 @@ fn panels_say_that_there_is_nothing() {
 #[test]
 fn a_zero_is_not_made_up() {
     assert_none(made_up);
+}
+
+#[test]
+fn a_number_is_of_now() {
+    assert_none(of_the_past);
 }
 
 #[test]
@@ -84,6 +91,16 @@ fn made_up(dashboard: &Dashboard) -> Vec<String> {
         made_up
             .or(all().filter(computed).find(|expr| !expr.contains(" and on () ")))
             .map(|expr| format!("{expr} is 0 in any case"))
+    })
+}
+
+/// Numbers that go on when the service is gone: the last one of a range is.
+fn of_the_past(dashboard: &Dashboard) -> Vec<String> {
+    faults(dashboard, |panel| {
+        let numbers = ["bargauge", "gauge", "piechart", "stat", "table"];
+        let is_number = numbers.contains(&text(&panel["type"]));
+        let past = targets(panel).any(|(_, target)| target["instant"] != true);
+        (is_number && past).then(|| "the last one of the range, however old".to_owned())
     })
 }
 
@@ -160,13 +177,14 @@ fn faults(dashboard: &Dashboard, fault: impl Fn(&Value) -> Option<String>) -> Ve
 
 #[test]
 fn what_is_drawn_otherwise_is_found() {
-    let all = [mute, made_up, judged, axes, legends];
+    let all: [Check; 6] = [mute, made_up, of_the_past, judged, axes, legends];
     for check in all {
         assert_eq!(check(&sample()), Vec::<String>::new());
     }
     let expr = "/panels/1/targets/0/expr";
     let defaults = "/panels/1/fieldConfig/defaults";
-    let changes: [(fn(&Dashboard) -> Vec<String>, String, Value); 10] = [
+    let changes: [(Check, String, Value); 11] = [
+        (of_the_past, "/panels/2/targets/0/instant".to_owned(), json!(false)),
         (mute, format!("{defaults}/noValue"), json!("")),
         (mute, format!("{defaults}/noValue"), json!("0")),
         (mute, "/panels/1/type".to_owned(), json!("table")),

@@ -82,31 +82,35 @@ pub(crate) fn sample() -> Dashboard {
         "refresh": "5s",
         "schemaVersion": 42,
         "tags": ["backend", concat!("v", env!("CARGO_PKG_VERSION"))],
-        "templating": {"list": [
-            {
-                "label": "Data source",
-                "name": "datasource",
-                "query": "prometheus",
-                "type": "datasource",
-            },
-            variable(
-                "job",
-                "Job",
-                r#"label_values({__name__=~"backend_service_info|metrics_scrapes_total|slo:objective:ratio", job=~".+"}, job)"#,
-                None,
-            ),
-            variable(
-                "instance",
-                "Instance",
-                r#"label_values(up{job=~"$job"}, instance)"#,
-                Some(".+"),
-            ),
-            {"hide": 2, "name": "runbooks", "query": "/public/runbooks", "type": "constant"},
-        ]},
+        "templating": {"list": variables()},
         "title": "Sample",
         "uid": "backend-api",
     });
     Dashboard { file: "sample.json".into(), json }
+}
+
+fn variables() -> Value {
+    json!([
+        {
+            "label": "Data source",
+            "name": "datasource",
+            "query": "prometheus",
+            "type": "datasource",
+        },
+        variable(
+            "job",
+            "Job",
+            r#"label_values({__name__=~"backend_service_info|metrics_scrapes_total|slo:objective:ratio", job=~".+"}, job)"#,
+            None,
+        ),
+        variable(
+            "instance",
+            "Instance",
+            r#"label_values(up{job=~"$job"}, instance)"#,
+            Some(".+"),
+        ),
+        {"hide": 2, "name": "runbooks", "query": "/public/runbooks", "type": "constant"},
+    ])
 }
 
 fn stat(id: u32, title: &str, x: u32, y: u32) -> Value {
@@ -132,6 +136,7 @@ fn stat(id: u32, title: &str, x: u32, y: u32) -> Value {
         "targets": [{
             "datasource": prometheus,
             "expr": r#"max(active_users{job=~"$job", instance=~"$instance"})"#,
+            "instant": true,
             "refId": "A",
         }],
         "title": title,

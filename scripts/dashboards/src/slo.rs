@@ -82,7 +82,7 @@ fn overview() -> Row {
 fn sli(title: &'static str, slo: &str, objective: f64) -> Panel {
     timeseries(title, unit::RATIO)
         .query("{{job}}", format!(r#"1 - slo:sli_error:ratio_rate1h{{job=~"$job", slo="{slo}"}}"#))
-        .nothing("No events in the last hour")
+        .nothing("No events recorded in the last hour")
         .signed()
         .max(1.0)
         // As much below the objective as the best is above it, so that the line of the objective is in sight.
@@ -159,7 +159,7 @@ fn cache() -> Row {
                 .alert("RedisHitRateBelowTarget"),
             timeseries("Memory hit rate: above 90%", unit::RATIO)
                 .says("Reads that found a value in memory, over the last hour.")
-                .nothing("No reads in the last hour")
+                .nothing("No reads recorded in the last hour")
                 .query("{{job}}", r#"job:cache_memory_hit:ratio_rate1h{job=~"$job"}"#)
                 .floor(0.9)
                 .range(0.0, 1.0)

@@ -77,7 +77,7 @@ fn overview() -> Row {
             stat("Total P&L", unit::RUPEES)
                 .says("Of all strategies, in rupees. Replicas report the same accounts, so each account counts once. Check the age of the marks before you believe it.")
                 .query("P&L", "sum(max by (account_id) (strategy_pnl_total{@})) and on () max(strategy_m2m_last_success_timestamp_seconds{@})")
-                .nothing("Not marked yet")
+                .nothing("No mark recorded")
                 .floor(0.0)
                 .alert("StrategyM2MStale"),
             stat("Ticker service success rate", unit::RATIO)
@@ -160,7 +160,7 @@ fn lifecycle() -> Row {
                 .p95("order_placement_duration_seconds", &["order_type"]),
             timeseries("Order fill duration (p95)", unit::SECONDS)
                 .says("From the order to its last fill. Limit orders wait for their price.")
-                .nothing("No order was filled")
+                .nothing("No fill recorded")
                 .p95("order_fill_duration_seconds", &["order_type"]),
             timeseries("Order state transitions", unit::OPERATIONS)
                 .says("What becomes of orders.")
@@ -174,12 +174,12 @@ fn lifecycle() -> Row {
                 .rate("orders_placed_total", &["side"]),
             timeseries("Order slippage (p95)", unit::RATIO)
                 .says("How far fills are from the expected price, as a share of it. Only `adverse` costs.")
-                .nothing("No order was filled")
+                .nothing("No fill recorded")
                 .p95("order_slippage_ratio", &["side", "direction"]),
             timeseries("Turnover today", unit::RUPEES)
                 .says("Rupees of the fills since midnight of the market's day. There is a line once an order was placed.")
                 .query("turnover", "sum(total_turnover_today_rupees{@}) and on () sum(total_orders_placed_today{@}) > 0")
-                .nothing("No order was placed today"),
+                .nothing("No order recorded today"),
         ],
     )
 }

@@ -61,8 +61,8 @@ fn dashboards_show_the_service_alone() {
     // The service is dead, and the other job runs on.
     drop(backend);
     prometheus.wait_for(r#"up{job="backend"}"#, 0.0);
-    prometheus.wait_for(r#"count(backend_service_info) or vector(0)"#, 0.0);
-    assert_eq!(prometheus.value(r#"sum(up)"#), Ok(1.0));
+    prometheus.wait_for("count(backend_service_info) or vector(0)", 0.0);
+    assert_eq!(prometheus.value("sum(up)"), Ok(1.0));
     for dashboard in &dashboards {
         let variables = grafana::variables(prometheus.address, dashboard);
         let job = variables.iter().find(|variable| variable.name == "job").expect("there is one");

@@ -213,16 +213,24 @@ impl Panel {
                 "reduceOptions": last,
                 "tooltip": {"mode": "single", "sort": "none"},
             }),
-            Kind::Stat => json!({
-                "colorMode": "value",
-                "graphMode": "none",
-                "justifyMode": "auto",
-                // Beside each other.
-                "orientation": "vertical",
-                "reduceOptions": last,
-                "textMode": if self.targets.len() == 1 { "value" } else { "value_and_name" },
-                "wideLayout": true,
-            }),
+            Kind::Stat => {
+                let alone = self.targets.len() == 1;
+                let mut options = json!({
+                    "colorMode": "value",
+                    "graphMode": "none",
+                    "justifyMode": "auto",
+                    // Beside each other.
+                    "orientation": "vertical",
+                    "reduceOptions": last,
+                    "textMode": if alone { "value" } else { "value_and_name" },
+                    "wideLayout": true,
+                });
+                if !alone {
+                    // Of one size, whatever their digits.
+                    options["text"] = json!({"titleSize": 14, "valueSize": 40});
+                }
+                options
+            }
             Kind::States => json!({
                 "alignValue": "left",
                 "legend": {

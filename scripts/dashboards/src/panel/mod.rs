@@ -103,9 +103,9 @@ pub(crate) fn stat(title: &'static str, unit: &'static str) -> Panel {
     Panel::new(Kind::Stat, title, unit).size(4, 4).instant()
 }
 
-/// A share of a whole.
+/// A share of a whole, of now.
 pub(crate) fn gauge(title: &'static str) -> Panel {
-    Panel::new(Kind::Gauge, title, unit::RATIO).range(0.0, 1.0)
+    Panel::new(Kind::Gauge, title, unit::RATIO).range(0.0, 1.0).instant()
 }
 
 /// The largest values at the end of the range.
