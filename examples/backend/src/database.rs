@@ -39,6 +39,9 @@ const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = N
 /// not know any more.
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = 4000";
 
+/// How long trouble waits for a connection when it has all of them: half as long as callers, so that none of those who
+/// came after it waits in vain, on a busy machine either.
+const IN_VAIN: Duration = Duration::from_millis(500);
 /// How long the pool is dry at a time.
 const TROUBLE: Duration = Duration::from_secs(5);
 /// Takes its time, and less than it may.
@@ -160,14 +163,17 @@ impl Database {
         loop {
             if faults.is_on(Fault::Database) {
                 let mut taken = Vec::new();
+                let mut in_vain = false;
                 let since = Instant::now();
-                // Past the last one this waits as any other caller does, in vain, and gives up before those who
-                // came later: so trouble of a second is in nobody else's way.
-                while taken.is_empty() || faults.is_on(Fault::Database) && since.elapsed() < TROUBLE
+                // Past the last one this waits in vain, and is recorded as any other caller. However short the trouble
+                // is, that happens once.
+                while taken.is_empty()
+                    || !in_vain
+                    || faults.is_on(Fault::Database) && since.elapsed() < TROUBLE
                 {
-                    match self.connection().await {
+                    match self.connection_within(IN_VAIN).await {
                         Ok(connection) => taken.push(connection),
-                        Err(Error::PoolTimedOut) => {}
+                        Err(Error::PoolTimedOut) => in_vain = true,
                         Err(_) => break,
                     }
                 }
@@ -185,8 +191,13 @@ impl Database {
 
     /// A connection of the pool, and how long it took to get one.
     async fn connection(&self) -> Result<Lease, Error> {
+        self.connection_within(ACQUIRE_TIMEOUT).await
+    }
+
+    async fn connection_within(&self, limit: Duration) -> Result<Lease, Error> {
         let wait = self.metrics.start_database_acquire();
-        let connection = self.pool.acquire().await;
+        let connection = time::timeout(limit, self.pool.acquire()).await;
+        let connection = connection.unwrap_or(Err(Error::PoolTimedOut));
         match &connection {
             Ok(_) => wait.success(),
             Err(Error::PoolTimedOut) => wait.timeout(),

@@ -35,9 +35,9 @@ pub(super) async fn run(app: Arc<App>, client: Client, trader: Arc<Trader>) {
     // Connections are cut for a moment; the cache goes on with its first layer.
     faults.hold(Fault::Redis, Duration::from_secs(2)).await;
     pause(5).await;
-    // The last connection of the pool is held for less time than a caller waits for one, so that only
+    // The last connection of the pool is held for half the time that a caller waits for one, so that only
     // whoever takes them all waits in vain.
-    faults.hold(Fault::Database, Duration::from_millis(900)).await;
+    faults.hold(Fault::Database, Duration::from_millis(400)).await;
     pause(5).await;
     // Their queues are full after seven seconds. Not for as long as a write may take: they read on, and miss what was
     // dropped in between. While there are ticks, so not just after the trouble of the ticker service.
