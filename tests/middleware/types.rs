@@ -45,6 +45,18 @@ fn layers_and_services_are_cloned() {
     is_cloned::<Endpoint>();
 }
 
+#[cfg(feature = "axum")]
+#[test]
+fn so_is_what_carries_templates_out() {
+    use backend_metrics::middleware::{MatchedPathFuture, MatchedPathLayer, MatchedPathService};
+
+    goes_anywhere::<MatchedPathLayer>();
+    goes_anywhere::<MatchedPathService<Answers>>();
+    goes_anywhere::<MatchedPathFuture<Answer>>();
+    is_cloned::<MatchedPathLayer>();
+    is_cloned::<MatchedPathService<Answers>>();
+}
+
 #[test]
 fn they_can_be_used_after_a_panic() {
     survives_panics::<MetricsService<Answers>>();
