@@ -138,7 +138,6 @@ impl Metrics {
                 _ = self.collect(&mounted.reading, move || on_scrape(&*mounted.subsystem, &now));
             }
         }
-        self.0.families.iter().for_each(Family::add_up);
     }
 
     /// Runs code of the service before a scrape. Its panic or delay is counted, and costs the scrape only what

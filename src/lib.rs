@@ -18,7 +18,9 @@
 //!   versioning.
 //! - Recording never fails, panics, blocks or allocates, but for the first use of a thread, the first
 //!   appearance of a label set, and requests whose path is no known endpoint. Distinct users are counted under a
-//!   short lock ([`Metrics::track_user_activity`]).
+//!   short lock ([`Metrics::track_user_activity`]), and a thread takes one each time that it has added 2^64 nanoseconds
+//!   (584 years), bytes or billionths to a sum.
+//! - The sum of a histogram is exact for as long as the process lives: it has 128 bits.
 //! - A scrape sees everything that was recorded before it began, and no counter, bucket, sum or count goes back from
 //!   one scrape to the next. The `_count` of a histogram is the number of its last bucket. What is observed while a
 //!   scrape reads may be in its buckets and not in its sum, or the other way round; the next scrape has it in both.
@@ -145,7 +147,7 @@ pub use self::{
     instance::{Metrics, Stopwatch},
     model::{
         Buckets, Definition, Kind, Label, Labels, Shared, UnitRule, ValueSet, buckets,
-        check_label_name, check_label_value,
+        check_label_name, check_label_value, check_names,
     },
     registry::{FamilyType, Now, Part, Registrar, Subsystem, check_part, next_definition},
     subsystems::{
