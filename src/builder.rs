@@ -1,6 +1,7 @@
 //! How an instance is made.
 
 mod accounts;
+mod near;
 
 use std::{
     any::TypeId,
@@ -14,7 +15,7 @@ use prometheus_client::{
     collector::Collector, encoding::text::encode_registry, registry::Registry,
 };
 
-use self::accounts::AccountIds;
+use self::{accounts::AccountIds, near::nearest};
 use crate::{
     clock::Clock,
     collect::callback::Callback,
@@ -46,6 +47,11 @@ const MIN_COLLECT_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// The cap of the names of callbacks, unless the builder says otherwise: a service has a few.
 const CALLBACK_CAP: usize = 100;
+
+/// The longest value of a label that stands in every line or in `backend_service_info`: half of what Mimir and Cortex
+/// take by default. Open labels are shorter, but a name of a pod or of a cloud resource can have more than their 128
+/// bytes, and is worth nothing if it is cut.
+const LONGEST_CONSTANT: usize = 1_024;
 
 /// Configures and makes an instance of [`Metrics`].
 ///
@@ -130,6 +136,15 @@ pub enum BuildError {
         /// The name as given.
         name: String,
     },
+    /// The value of a constant label, or the version or the component, has more than 1,024 bytes.
+    LabelValue {
+        /// The method that it was given to.
+        method: &'static str,
+        /// The name of the label.
+        name: String,
+        /// The length of the value as given.
+        bytes: usize,
+    },
     /// A constant label was given twice.
     DuplicateLabel {
         /// The name of the label.
@@ -147,7 +162,7 @@ pub enum BuildError {
         /// The name as given.
         name: String,
     },
-    /// Two families have the same name, or two subsystems.
+    /// Two families that are exposed have the same name, or two subsystems do.
     DuplicateName {
         /// The name.
         name: &'static str,
@@ -216,6 +231,12 @@ impl fmt::Display for BuildError {
                 f,
                 "constant_label: the name {name:?} must be lower-case ASCII with single underscores, and not `le`"
             ),
+            Self::LabelValue { method, name, bytes } => {
+                write!(
+                    f,
+                    "{method}: the {bytes} bytes of the value of {name:?} must be 1,024 at most"
+                )
+            }
             Self::DuplicateLabel { name } => {
                 write!(f, "constant_label: {name:?} is given twice")
             }
@@ -223,7 +244,11 @@ impl fmt::Display for BuildError {
                 write!(f, "constant_label: {name:?} is a label of {family}")
             }
             Self::UnknownSubsystem { name } => {
-                write!(f, "without: no subsystem is named {name:?}")
+                write!(f, "without: no subsystem is named {name:?}")?;
+                match nearest(name, Subsystems::NAMES) {
+                    Some(near) => write!(f, ": did you mean {near:?}?"),
+                    None => write!(f, ": there are {}", Subsystems::NAMES.join(", ")),
+                }
             }
             Self::DuplicateName { name } => write!(f, "mount: {name:?} is declared twice"),
             Self::NameClash { name, families: [one, other] } => {
@@ -290,7 +315,8 @@ impl Metrics {
 }
 
 impl Builder {
-    /// The version and the component in `backend_service_info`. Default: `unknown` and `backend`.
+    /// The version and the component in `backend_service_info`, of at most 1,024 bytes each. Default: `unknown` and
+    /// `backend`.
     pub fn service(mut self, version: impl Into<String>, component: impl Into<String>) -> Self {
         self.version = version.into();
         self.component = component.into();
@@ -299,13 +325,14 @@ impl Builder {
 
     /// A label that every series of the instance's families carries; those of a [`registry`](Self::registry) have
     /// the labels that it was made with. Prefer target labels of the scraper; use this where the scraper cannot
-    /// know.
+    /// know. The value stands in every line of a scrape, and has at most 1,024 bytes.
     pub fn constant_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.constant_labels.push((name.into(), value.into()));
         self
     }
 
-    /// Leaves a subsystem out of the exposition. Its helpers still work and record nowhere.
+    /// Leaves a subsystem out of the exposition. Its helpers still work and record nowhere, and the names of its
+    /// families are free for those of a subsystem that you [mount](Self::mount).
     pub fn without(mut self, subsystem: impl Into<String>) -> Self {
         self.off.push(subsystem.into());
         self
@@ -313,6 +340,10 @@ impl Builder {
 
     /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000, and 100 for the names
     /// of callbacks.
+    ///
+    /// Values of counters and histograms count against it until the process ends; removed values of
+    /// [removable](crate::Domain::remove) labels do not, but there are at most 64 times the cap of distinct values
+    /// over the life of the process. Past either limit a value is `other`. See [`Domain`](crate::Domain).
     ///
     /// A value is not a line of a scrape. Each family with the label has a line for it, a histogram one for each bucket
     /// and two more, and that again for each value of the labels beside it. In the HTTP families an endpoint takes 2
@@ -323,7 +354,7 @@ impl Builder {
         self
     }
 
-    /// The cap of one domain.
+    /// The cap of one domain, as [`label_cap`](Self::label_cap) is that of all.
     ///
     /// The methods and statuses of HTTP requests have caps as well, counted over all endpoints or upstreams: by
     /// default three methods ([`HttpRoute`], [`UpstreamRoute`]) and ten statuses ([`HttpResponse`],
@@ -576,6 +607,16 @@ impl Builder {
             }
             if self.constant_labels[..position].iter().any(|(earlier, _)| earlier == name) {
                 return Err(BuildError::DuplicateLabel { name: name.clone() });
+            }
+        }
+        let constant = self.constant_labels.iter();
+        let constant = constant.map(|(name, value)| ("constant_label", name.as_str(), value));
+        let info = [("version", &self.version), ("component", &self.component)];
+        let info = info.map(|(name, value)| ("service", name, value));
+        for (method, name, value) in constant.chain(info) {
+            if value.len() > LONGEST_CONSTANT {
+                let (name, bytes) = (name.to_owned(), value.len());
+                return Err(BuildError::LabelValue { method, name, bytes });
             }
         }
         if let Some(name) = self.off.iter().find(|name| !Subsystems::NAMES.contains(&name.as_str()))

@@ -178,9 +178,7 @@ impl Metrics {
         let written = registries.iter().map(|registry| {
             registry.finish().inspect_err(|error| self.count_failure(registry.name(), *error)).ok()
         });
-        let written = written.collect();
-        self.0.families.iter().for_each(Family::add_up);
-        written
+        written.collect()
     }
 
     fn count_collector_failure(self, callback: &str, error: CallbackError) {

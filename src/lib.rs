@@ -23,7 +23,9 @@
 //!   - when a label set appears for the first time in the process;
 //!   - for a request whose path is no known endpoint, and for one that waits for a service that is not ready;
 //!   - for distinct users ([`Metrics::track_user_activity`]), in sketches that grow to 3 KiB, and for figures of the process
-//!     that the service gives ([`Metrics::update_process`]): both under a short lock.
+//!     that the service gives ([`Metrics::update_process`]): both under a short lock;
+//!   - each time that the thread has added 2^64 nanoseconds (584 years), bytes or billionths to a sum.
+//! - The sum of a histogram is exact for as long as the process lives: it has 128 bits.
 //! - A scrape sees everything that was recorded before it began, and no counter, bucket, sum or count goes back from
 //!   one scrape to the next. The `_count` of a histogram is the number of its last bucket. What is observed while a
 //!   scrape reads may be in its buckets and not in its sum, or the other way round; the next scrape has it in both.
@@ -151,7 +153,7 @@ pub use self::{
     instance::{Metrics, Stopwatch},
     model::{
         Buckets, Definition, Kind, Label, Labels, Shared, UnitRule, ValueSet, buckets,
-        check_label_name, check_label_value,
+        check_label_name, check_label_value, check_names,
     },
     registry::{FamilyType, Now, Part, Registrar, Subsystem, check_part, next_definition},
     subsystems::{

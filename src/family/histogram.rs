@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// The most that one observation adds to a sum: 104 days in nanoseconds, 9 PB in bytes. So no single
-/// observation can use a sum up.
+/// The most that one duration or count adds to a sum: 104 days in nanoseconds, 9 PB in bytes. So no single
+/// observation makes what follows too small for the floating-point numbers that a sum is stored as.
 const MOST: u64 = 1 << 53;
 
 /// The most cells of a series: the sum, 32 buckets and the one up to infinity.
@@ -27,10 +27,11 @@ const MOST_CELLS: usize = MAX_BOUNDS + 2;
 /// What a histogram observes: a [`Duration`], a whole number (`u64`) of bytes or things, or a fraction
 /// (`f64`).
 ///
-/// Every observation is counted, whatever its value:
+/// Every observation is counted, whatever its value, and a sum is exact for as long as the process lives:
 ///
 /// - a fraction counts as the nearest billionth;
-/// - one larger than 2^53 units (nanoseconds, bytes, billionths) adds 2^53 to the sum, which saturates;
+/// - a duration longer than 2^53 nanoseconds adds 2^53 to the sum (104 days), and so does a count larger than
+///   2^53; a fraction from 2^64 billionths on adds as many (18,446,744,073.71);
 /// - NaN and infinity fall into the `+Inf` bucket and add nothing to the sum;
 /// - a negative fraction, be it infinite, counts as 0.
 pub trait Observation: Copy + 'static {
@@ -87,7 +88,7 @@ impl Observation for f64 {
             return (u64::MAX, 0);
         }
         let units = (self * Self::SCALE).round() as u64;
-        (units, units.min(MOST))
+        (units, units)
     }
 }
 

@@ -201,6 +201,14 @@ impl<D: OpenLabels> LabelSet for Open<D> {
 /// A value is any text; it is cut at 128 bytes, and escaped when it is exposed. The domain's cap bounds
 /// how many values there are (1,000 unless the builder says otherwise): past it, all are `other`, and
 /// `metrics_label_overflows_total` counts them.
+///
+/// Choose a label whose values are few over the whole life of the process, not only at one time:
+///
+/// - Values of counters and histograms are never forgotten, as a counter that went and came back would look like a
+///   restart. With pods that are replaced every day as values and a cap of 50, those of day six may be `other` until
+///   the process restarts: use the name of the service instead.
+/// - Values of [removable](Self::remove) labels make room for others, until the domain has seen 64 times its cap of
+///   distinct values. From then on, new ones are `other`.
 pub struct Domain<D>(&'static intern::Domain, PhantomData<fn(D)>);
 
 impl<D> Clone for Domain<D> {

@@ -15,8 +15,9 @@ const _: () = assert!(SLICES.is_power_of_two(), "so that they lie in one chunk")
 const SLICE: Duration = Duration::from_secs(20);
 /// Slices that make up the window, the present one included.
 const WINDOW: u64 = 15;
-/// A cell holds the number of its slice above this bit and a count below it.
-const COUNT_BITS: u32 = 40;
+/// A cell holds the number of its slice above this bit and a count below it: 170 years of slices, and more events than
+/// a thread can record in one.
+const COUNT_BITS: u32 = 36;
 
 /// The share of hits among the hits and misses of the last five minutes, by label set.
 ///

@@ -264,13 +264,34 @@ impl Definition {
     /// The names that are the family's alone, in both formats: its own and those of its samples.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         let stem = self.openmetrics_name();
-        let suffixes: &[&str] = match self.kind {
+        self.suffixes().iter().map(move |suffix| format!("{stem}{suffix}"))
+    }
+
+    /// What follows the name in OpenMetrics in each of the [`names`](Self::names).
+    const fn suffixes(&self) -> &'static [&'static str] {
+        match self.kind {
             Kind::Counter => &["", "_total", "_created"],
             Kind::Histogram => &["", "_bucket", "_sum", "_count", "_created"],
             Kind::Gauge => &[""],
             Kind::Info => &["", "_info"],
-        };
-        suffixes.iter().map(move |suffix| format!("{stem}{suffix}"))
+        }
+    }
+
+    /// Whether two families have one of their [`names`](Self::names) in common.
+    const fn clashes_with(&self, other: &Self) -> bool {
+        let (stems, [ours, theirs]) = (
+            [self.openmetrics_name(), other.openmetrics_name()],
+            [self.suffixes(), other.suffixes()],
+        );
+        let mut i = 0;
+        while i < ours.len() * theirs.len() {
+            let (our, their) = (ours[i % ours.len()], theirs[i / ours.len()]);
+            if same_joined([stems[0], our], [stems[1], their]) {
+                return true;
+            }
+            i += 1;
+        }
+        false
     }
 
     /// How many combinations the closed labels have.
@@ -286,6 +307,45 @@ impl Definition {
         }
         count
     }
+}
+
+/// Checks that no other family of a subsystem has the name of this one, or one that is exposed alike, for
+/// [`families!`](crate::families).
+///
+/// # Panics
+///
+/// When one has; in a `const` that is a compile error.
+#[doc(hidden)]
+#[track_caller]
+pub const fn check_names(definitions: &[Definition], position: usize) {
+    let mut i = 0;
+    while i < position {
+        assert!(
+            !definitions[i].clashes_with(&definitions[position]),
+            "the name of a family, or of its samples, is that of another one above"
+        );
+        i += 1;
+    }
+}
+
+/// Whether two pairs are one text.
+const fn same_joined(one: [&str; 2], other: [&str; 2]) -> bool {
+    let len = one[0].len() + one[1].len();
+    if len != other[0].len() + other[1].len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < len {
+        if byte_of(one, i) != byte_of(other, i) {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn byte_of([begin, end]: [&str; 2], i: usize) -> u8 {
+    if i < begin.len() { begin.as_bytes()[i] } else { end.as_bytes()[i - begin.len()] }
 }
 
 const fn first_line(text: &str) -> &str {

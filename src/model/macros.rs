@@ -119,8 +119,20 @@ macro_rules! families {
                 },)+
             ];
 
-            #[allow(dead_code, non_upper_case_globals, reason = "checks, named after the parts")]
+            #[allow(
+                dead_code,
+                non_camel_case_types,
+                non_upper_case_globals,
+                reason = "checks, named after the fields"
+            )]
             fn register(registrar: &mut $crate::Registrar) -> Self {
+                {
+                    enum __Position { $($field),+ }
+                    $(const $field: () = $crate::check_names(
+                        <$Subsystem as $crate::Subsystem>::DEFINITIONS,
+                        __Position::$field as usize,
+                    );)+
+                }
                 $($({
                     const $part: () = $crate::check_part(<$Part as $crate::Part>::BROKEN_RULE);
                 })+)?
@@ -231,6 +243,10 @@ macro_rules! label_values {
 }
 
 /// Declares a domain of open labels: one label or two whose values are any text, bounded by a cap.
+///
+/// The cap bounds the distinct values over the whole life of the process: those of counters and histograms are never
+/// forgotten, and a removable domain takes 64 times its cap of distinct values. See [`Domain`](crate::Domain) for what
+/// that means for the choice of a label.
 ///
 /// Families whose label set holds [`Open`](crate::Open) of the same domain share its values: one look-up
 /// in the [`Domain`](crate::Domain) finds the cells of all of them.

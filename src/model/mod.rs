@@ -10,7 +10,7 @@ mod macros;
 
 pub use self::{
     buckets::Buckets,
-    definition::{Definition, Kind, Shared, UnitRule},
+    definition::{Definition, Kind, Shared, UnitRule, check_names},
     label::{Label, Labels, ValueSet, check_label_name, check_label_value},
 };
 pub(crate) use buckets::MAX_BOUNDS;

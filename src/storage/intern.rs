@@ -5,10 +5,10 @@
 //! owns one run of cells, a row, in which each family has its offset.
 
 use std::{
-    borrow::Borrow,
+    borrow::{Borrow, Cow},
     cell::Cell,
     cmp::Ordering,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::BuildHasher,
     sync::{
         Arc, OnceLock,
@@ -30,8 +30,11 @@ use super::{
 };
 use crate::escape::push_label;
 
-/// Open label values are cut at this many bytes, on a character boundary.
+/// Open label values are shown up to this many bytes, to a character boundary.
 pub(crate) const MAX_VALUE_BYTES: usize = 128;
+
+/// Stands between the beginning of a value that was cut and the hash of the whole.
+const HASH: char = '#';
 
 /// The value that takes what the cap leaves no room for.
 pub(crate) const OTHER: &str = "other";
@@ -131,8 +134,16 @@ pub(crate) enum View {
     Plain,
     /// The label at this position with what the function makes of its value.
     Replaced(usize, Arc<dyn Fn(&str) -> String + Send + Sync>),
-    /// Not at all: one series stands for all of them.
-    Summed,
+    /// The label at this position not at all: one series stands for all of its values.
+    Summed(usize),
+}
+
+/// The entries of a domain as they are exposed.
+pub(crate) enum Shown {
+    /// Each by itself.
+    Each(Vec<&'static Entry>),
+    /// Added up to one series for each of these labels.
+    Summed(BTreeMap<String, Vec<&'static Entry>>),
 }
 
 /// The table of one domain of one instance.
@@ -168,8 +179,6 @@ pub(crate) struct Domain {
     used_early: AtomicBool,
     hasher: RandomState,
     other: OnceLock<&'static Entry>,
-    /// What stands for all entries of a view that is summed.
-    all: OnceLock<&'static Entry>,
     other_is_shown: AtomicBool,
     overflows: OnceLock<Address>,
     /// Whether the log says already that there were overflows.
@@ -291,7 +300,6 @@ impl Domain {
             used_early: AtomicBool::new(false),
             hasher: RandomState::default(),
             other: OnceLock::new(),
-            all: OnceLock::new(),
             other_is_shown: AtomicBool::new(false),
             overflows: OnceLock::new(),
             warned: AtomicBool::new(false),
@@ -354,7 +362,7 @@ impl Domain {
 
     /// How many entries it can show at most.
     pub(crate) fn bound(&self) -> Bound {
-        if matches!(self.view, View::Summed) {
+        if matches!(self.view, View::Summed(_)) && self.labels.len() == 1 {
             return Bound { entries: 1, exempt: 0 };
         }
         let library = self.library_values.load(Relaxed);
@@ -393,30 +401,22 @@ impl Domain {
 
     /// Ends the layout of the row; `false` if there is no room for even one.
     pub(crate) fn freeze(&'static self) -> bool {
-        if matches!(self.view, View::Summed) && !self.freeze_with(ALL, &self.all) {
-            return false;
-        }
         self.full.store(self.cap() == 0, Relaxed);
         self.closed.store(false, Relaxed);
-        self.freeze_with(OTHER, &self.other)
+        let mut labels = String::new();
+        for name in self.labels {
+            push_label(&mut labels, name, OTHER);
+        }
+        let second = if self.labels.len() > 1 { OTHER } else { "" };
+        match self.entry(OTHER, second, Claim::Library, &labels) {
+            Some(entry) => self.other.set(entry).is_ok(),
+            None => false,
+        }
     }
 
     /// The names of its labels, if a value was looked up before the layout of the row was known.
     pub(crate) fn used_early(&self) -> Option<&'static [&'static str]> {
         self.used_early.load(Relaxed).then_some(self.labels)
-    }
-
-    /// Makes the entry whose labels all have this value; `false` if there is no room for it.
-    fn freeze_with(&'static self, value: &str, place: &OnceLock<&'static Entry>) -> bool {
-        let mut labels = String::new();
-        for name in self.labels {
-            push_label(&mut labels, name, value);
-        }
-        let second = if self.labels.len() > 1 { value } else { "" };
-        match self.entry(value, second, Claim::Library, &labels) {
-            Some(entry) => place.set(entry).is_ok(),
-            None => false,
-        }
     }
 
     /// The family that overflows are counted under; none while the subsystem is off.
@@ -432,7 +432,9 @@ impl Domain {
     /// The entry of a value or a pair, added if there is room, else that of `other`.
     #[inline]
     pub(crate) fn get(&'static self, first: &str, second: &str) -> &'static Entry {
-        let (first, second) = (cut(first), cut(second));
+        if is_long(first, second) {
+            return self.get_long(first, second);
+        }
         let set = self.cache_set(first, second);
         match self.find_cached(set, first, second) {
             Some(entry) => entry,
@@ -440,14 +442,40 @@ impl Domain {
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn get_long(&'static self, first: &str, second: &str) -> &'static Entry {
+        let (first, second) = (&*self.shortened(0, first), &*self.shortened(1, second));
+        self.get_uncached(self.cache_set(first, second), first, second)
+    }
+
     /// The entry of a value or a pair, if there is one.
     #[inline]
     pub(crate) fn find(&'static self, first: &str, second: &str) -> Option<&'static Entry> {
-        let (first, second) = (cut(first), cut(second));
+        if is_long(first, second) {
+            let (first, second) = (&*self.shortened(0, first), &*self.shortened(1, second));
+            return self.find_uncached(self.cache_set(first, second), first, second);
+        }
         let set = self.cache_set(first, second);
         match self.find_cached(set, first, second) {
             Some(entry) => Some(entry),
             None => self.find_uncached(set, first, second),
+        }
+    }
+
+    /// What a value is found by. One that is cut, and is not shown as it is, stays apart from others that begin alike:
+    /// it ends in a hash of the whole.
+    fn shortened<'a>(&self, position: usize, value: &'a str) -> Cow<'a, str> {
+        let begin = cut(value);
+        match &self.view {
+            _ if begin.len() == value.len() => Cow::Borrowed(value),
+            View::Replaced(replaced, replace) if *replaced == position => {
+                Cow::Owned(format!("{begin}{HASH}{}", replace(value)))
+            }
+            View::Summed(summed) if *summed == position => {
+                Cow::Owned(format!("{begin}{HASH}{:016x}", self.hasher.hash_one(value)))
+            }
+            _ => Cow::Borrowed(begin),
         }
     }
 
@@ -561,7 +589,13 @@ impl Domain {
             for (position, (name, value)) in self.labels.iter().zip([first, second]).enumerate() {
                 match &self.view {
                     View::Replaced(replaced, replace) if *replaced == position => {
-                        push_label(&mut labels, name, &replace(value));
+                        // Of a value that was cut, the hash is known.
+                        match value.rsplit_once(HASH) {
+                            Some((_, hash)) if value.len() > MAX_VALUE_BYTES => {
+                                push_label(&mut labels, name, hash);
+                            }
+                            _ => push_label(&mut labels, name, &replace(value)),
+                        }
                     }
                     _ => push_label(&mut labels, name, value),
                 }
@@ -700,21 +734,29 @@ impl Domain {
     }
 
     /// Every entry that is exposed, in the order of exposition.
-    pub(crate) fn shown(&self) -> Vec<&'static Entry> {
-        match self.summed() {
-            Some((_, entries)) if entries.is_empty() => entries,
-            Some((all, _)) => vec![all],
-            None => self.entries(),
+    pub(crate) fn shown(&self) -> Shown {
+        let entries = self.known.lock().shown.iter().map(|shown| shown.0).collect();
+        match self.view {
+            View::Summed(summed) => Shown::Summed(self.added_up(summed, entries)),
+            _ => Shown::Each(entries),
         }
     }
 
-    /// What stands for all entries, and these, if the view is summed.
-    pub(crate) fn summed(&self) -> Option<(&'static Entry, Vec<&'static Entry>)> {
-        self.all.get().map(|all| (*all, self.entries()))
-    }
-
-    fn entries(&self) -> Vec<&'static Entry> {
-        self.known.lock().shown.iter().map(|shown| shown.0).collect()
+    fn added_up(
+        &self,
+        summed: usize,
+        entries: Vec<&'static Entry>,
+    ) -> BTreeMap<String, Vec<&'static Entry>> {
+        let mut groups = BTreeMap::<_, Vec<_>>::new();
+        for entry in entries {
+            let (first, second) = entry.values();
+            let mut labels = String::new();
+            for (position, (name, value)) in self.labels.iter().zip([first, second]).enumerate() {
+                push_label(&mut labels, name, if position == summed { ALL } else { value });
+            }
+            groups.entry(labels).or_default().push(entry);
+        }
+        groups
     }
 
     fn other(&self) -> &'static Entry {
@@ -782,7 +824,7 @@ impl Domain {
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a value is cut at 128 bytes, or is one of a closed set"
+        reason = "a value is cut at 128 bytes and has a hash at most behind that, or is one of a closed set"
     )]
     fn entry_at(
         &self,
@@ -850,16 +892,17 @@ fn same_blocks<const BLOCK: usize>(one: &[u8], other: &[u8]) -> Option<bool> {
 }
 
 #[inline]
+fn is_long(first: &str, second: &str) -> bool {
+    first.len() > MAX_VALUE_BYTES || second.len() > MAX_VALUE_BYTES
+}
+
 fn cut(value: &str) -> &str {
-    if value.len() <= MAX_VALUE_BYTES {
-        return value;
-    }
     &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Domain, MAX_VALUE_BYTES, View, same};
+    use super::{Domain, Entry, MAX_VALUE_BYTES, Shown, View, same};
     use crate::storage::local;
 
     fn domain(labels: &'static [&'static str], cap: usize) -> &'static Domain {
@@ -876,8 +919,15 @@ mod tests {
         local::reader().sum(*domain.overflows.get().unwrap())
     }
 
+    fn entries(domain: &Domain) -> Vec<&'static Entry> {
+        match domain.shown() {
+            Shown::Each(entries) => entries,
+            Shown::Summed(_) => panic!("the view is plain"),
+        }
+    }
+
     fn shown(domain: &Domain) -> Vec<&str> {
-        domain.shown().iter().map(|entry| entry.labels()).collect()
+        entries(domain).iter().map(|entry| entry.labels()).collect()
     }
 
     #[test]
@@ -889,7 +939,7 @@ mod tests {
             assert_eq!(domain.find(&format!("/{n}"), "").unwrap().row(), *row);
         }
         assert!(domain.find("/5000", "").is_none());
-        assert_eq!(domain.shown().len(), 5_000);
+        assert_eq!(entries(domain).len(), 5_000);
     }
 
     #[test]
@@ -1024,6 +1074,6 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(rows.iter().all(|row| *row == rows[0]));
-        assert_eq!(domain.shown().len(), 2_000);
+        assert_eq!(entries(domain).len(), 2_000);
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::{
     cells::{Address, CAPACITY, Chunk, Lease, Pool, Reader, Slab},
-    sync::{CHUNK, NEAR},
+    sync::{AtomicU64, CHUNK, NEAR, Relaxed},
 };
 
 /// Threads that get a slab of their own at the same time; any more share one.
@@ -161,7 +161,7 @@ impl Near {
         self.update(address, move |value| value.wrapping_add(by));
     }
 
-    /// Counts one in a bucket and adds to the sum, which saturates. The buckets follow the cell of the sum.
+    /// Counts one in a bucket and adds to the sum. The buckets follow the cell of the sum.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
     pub(crate) fn observe(self, sum: Address, bucket: usize, amount: u64) {
@@ -169,7 +169,9 @@ impl Near {
         match self.at_hand(sum) {
             Some(chunk) => {
                 chunk.update_owned(sum + 1 + bucket as Address, |count| count.wrapping_add(1));
-                chunk.update_owned(sum, |sum| sum.saturating_add(amount));
+                if let Err(full) = chunk.add_owned(sum, amount) {
+                    carry(full, amount);
+                }
             }
             None => observe_slowly(sum, bucket, amount),
         }
@@ -231,7 +233,22 @@ pub(crate) fn update(address: Address, change: impl Fn(u64) -> u64) {
 #[expect(clippy::cast_possible_truncation, reason = "there are 32 bounds at most")]
 fn observe_slowly(sum: Address, bucket: usize, amount: u64) {
     update_slowly(sum + 1 + bucket as Address, |count| count.wrapping_add(1));
-    update_slowly(sum, |sum| sum.saturating_add(amount));
+    match own_chunk(sum) {
+        Some(chunk) => {
+            if let Err(full) = chunk.add_owned(sum, amount) {
+                carry(full, amount);
+            }
+        }
+        None => POOL.add_shared(sum, amount),
+    }
+}
+
+/// Adds to a sum of this thread whose cell has no room left.
+#[cold]
+#[inline(never)]
+fn carry(full: &AtomicU64, amount: u64) {
+    POOL.carry(full);
+    full.store(amount, Relaxed);
 }
 
 /// A thread's first write to a chunk, and every write to one out of its reach. A write while all slabs are
@@ -241,16 +258,20 @@ fn observe_slowly(sum: Address, bucket: usize, amount: u64) {
 #[cold]
 #[inline(never)]
 fn update_slowly(address: Address, change: impl Fn(u64) -> u64) {
-    let Some(slab) = own_slab() else {
-        POOL.shared().update_shared(address, change);
-        return;
-    };
-    let chunk = slab.chunk_of(address);
+    match own_chunk(address) {
+        Some(chunk) => chunk.update_owned(address, change),
+        None => _ = POOL.shared().update_shared(address, change),
+    }
+}
+
+/// The chunk of a cell in the slab of this thread, at hand from then on if it can be; none if there is no such slab.
+fn own_chunk(address: Address) -> Option<&'static Chunk> {
+    let chunk = own_slab()?.chunk_of(address);
     let number = Number::of(address);
     if number != Number::FAR {
         CHUNKS.with(|chunks| chunks[usize::from(number.0)].set(Some(chunk)));
     }
-    chunk.update_owned(address, change);
+    Some(chunk)
 }
 
 /// The slab of this thread, leased if need be.

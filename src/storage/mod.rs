@@ -23,10 +23,8 @@ mod sync {
     pub(super) use std::sync::atomic::{
         AtomicU64, AtomicUsize,
         Ordering::{Acquire, Relaxed, Release},
+        fence,
     };
-
-    #[cfg(feature = "exemplars")]
-    pub(super) use std::sync::atomic::fence;
 
     pub(super) use once_cell::race::OnceRef;
     pub(super) use parking_lot::Mutex;

@@ -10,6 +10,7 @@
 //! | slabs between threads, and to scrapes | `storage/cells.rs` | `slabs` |
 //! | the chunk that a thread keeps, and the end of the thread | `storage/local.rs` | `slabs` |
 //! | the cells of a histogram to scrapes | `storage/local.rs`, `storage/cells.rs` | `slabs` |
+//! | what is carried out of a full cell, to scrapes | `storage/local.rs`, `storage/cells.rs` | `slabs` |
 //! | entries to those who look them up | `storage/table.rs`, `storage/children.rs` | `interner` |
 //! | new, removed and returned values, the cap, `other` | `storage/intern.rs` | `interner` |
 //! | exemplars to scrapes | `storage/exemplars.rs` | `exemplar` |
@@ -38,6 +39,11 @@
 //! | a chunk is added without the slab's lock | two threads made the same thing |
 //! | a thread does not forget its chunk when its slab is returned | a sum is too small |
 //! | `OnceRef::get` or `set` is relaxed | concurrent load and mutable accesses |
+//! | a full cell is emptied before it is said that something was carried | a sum falls |
+//! | there is no fence between the two, or before a scrape looks whether something was carried | a sum falls |
+//! | a scrape does not look whether something was carried | a sum falls |
+//! | what was carried is added after its lock was released | a sum falls |
+//! | a full cell that is shared is emptied by load and store | a sum is too small |
 //! | a lease that cannot be had is asked for under the lock | one lock more than before |
 //! | the leases that are left are not counted on return | the slab is not leased again |
 //! | `Table::current` is stored or loaded relaxed | an entry was found and is lost |

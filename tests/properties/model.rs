@@ -63,7 +63,7 @@ enum Number {
     Count(u64),
     Level(f64),
     Steps(i64),
-    Spread { buckets: Vec<u64>, count: u64, sum: u64, decimals: usize },
+    Spread { buckets: Vec<u64>, count: u64, sum: u128, decimals: usize },
 }
 
 /// The values of open labels that have a place.
@@ -354,7 +354,7 @@ impl Model {
                 *bucket += u64::from(value.is_at_most(*bound));
             }
             *count += 1;
-            *sum = sum.saturating_add(value.amount());
+            *sum += u128::from(value.amount());
         }
     }
 
@@ -423,7 +423,7 @@ fn cut(value: &str) -> String {
 }
 
 /// A whole number of units, of which some digits are decimals.
-fn decimal(units: u64, decimals: usize) -> f64 {
+fn decimal(units: u128, decimals: usize) -> f64 {
     let digits = format!("{units:0>width$}", width = decimals + 1);
     let (whole, part) = digits.split_at(digits.len() - decimals);
     format!("{whole}.{part}").parse().expect("it is a number")

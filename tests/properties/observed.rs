@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-/// The most that one observation adds to a sum.
+/// The most that one duration or count adds to a sum.
 const MOST: u64 = 1 << 53;
 
 /// An observation, in whole units.
@@ -54,7 +54,7 @@ impl Observed for f64 {
     }
 
     fn amount(self) -> u64 {
-        if self < f64::INFINITY { billionths(self).min(MOST) } else { 0 }
+        if self < f64::INFINITY { billionths(self) } else { 0 }
     }
 }
 
