@@ -1,17 +1,16 @@
 //! What somebody may have meant by a name that nothing has.
 
-use std::cmp::Reverse;
-
-/// The candidate that a name begins with, as that of a subsystem's family does, or that differs from it by a slip or
-/// two; none if they have nothing in common.
+/// The candidate that differs from a name by a slip or two, or that the name begins with, as that of a subsystem's
+/// family does; none if they have nothing in common.
 pub(super) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let distances = candidates.iter().map(|candidate| {
-        let begins = name.strip_prefix(candidate).is_some_and(|rest| rest.starts_with('_'));
-        (if begins { 0 } else { distance(&name, candidate) }, Reverse(candidate.len()), *candidate)
-    });
-    let (distance, _, nearest) = distances.min()?;
-    (distance <= name.len() / 3).then_some(nearest)
+    let distances = candidates.iter().map(|candidate| (distance(&name, candidate), *candidate));
+    let near = distances.min().filter(|(distance, _)| *distance <= name.len() / 3);
+    let begins = candidates
+        .iter()
+        .copied()
+        .filter(|candidate| name.strip_prefix(candidate).is_some_and(|rest| rest.starts_with('_')));
+    near.map(|(_, near)| near).or_else(|| begins.max_by_key(|candidate| candidate.len()))
 }
 
 /// How many bytes to insert, remove or replace make one text of the other: the Levenshtein distance.

@@ -315,13 +315,10 @@ impl Reader {
     /// The sum alone, after something was carried.
     #[cold]
     fn observed_again(&mut self, address: Address) -> u128 {
-        loop {
-            self.carried = self.pool.carried.lock().clone();
-            let sum = self.runs(address, 1).flatten().map(|cell| self.carried.with(cell)).sum();
-            if !self.has_missed_carries() {
-                return sum;
-            }
-        }
+        // Nothing is carried while it is held.
+        let carried = self.pool.carried.lock();
+        self.carried.clone_from(&carried);
+        self.runs(address, 1).flatten().map(|cell| self.carried.with(cell)).sum()
     }
 
     /// Whether a cell that was read may have been emptied since the last look at what was carried.
