@@ -158,7 +158,8 @@ pub(super) fn labels(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The name and the value of the first label, and what follows it.
 fn label(text: &str) -> Option<(&str, &str, &str)> {
-    let (name, text) = text.split_once("=\"")?;
+    let (name, text) = text.split_once('=')?;
+    let text = text.strip_prefix('"')?;
     let mut escaped = false;
     let end = text.bytes().position(|byte| match byte {
         b'\\' | b'n' | b'"' if escaped => {

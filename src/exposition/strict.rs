@@ -86,7 +86,7 @@ fn is_histogram(samples: &[Sample<'_>]) -> bool {
 /// The upper bound of a bucket.
 fn bound(bucket: &Sample<'_>) -> Option<f64> {
     let (_, text) = parse::labels(bucket.labels).find(|(name, _)| *name == "le")?;
-    text.parse().ok().filter(|bound| *bound < f64::INFINITY || text == "+Inf")
+    text.parse().ok().filter(|bound: &f64| bound.is_finite() || text == "+Inf")
 }
 
 /// Whether what a histogram observed has no sum that can only grow.

@@ -19,7 +19,7 @@ use prometheus_client::{
 pub(crate) fn registry() -> (Registry, usize) {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Refused));
-    (registry, 32)
+    (registry, 33)
 }
 
 #[derive(Debug)]
@@ -98,13 +98,13 @@ fn exemplars(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     histogram.encode(spread)
 }
 
-/// Three sums with their counts and eight series are left out.
+/// Three sums with their counts and nine series are left out.
 fn histograms(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     const INFINITE: f64 = f64::INFINITY;
     let unit = Unit::Seconds;
     let mut wait =
         encoder.encode_descriptor("wait", "Waits", Some(&unit), MetricType::Histogram)?;
-    let all: [(&str, f64, u64, Buckets<'_>); 12] = [
+    let all: [(&str, f64, u64, Buckets<'_>); 13] = [
         ("sound", 0.5, 3, &[(1.0, 1), (INFINITE, 2)]),
         ("nan sum", f64::NAN, 3, &[(1.0, 1), (INFINITE, 2)]),
         ("negative sum", -0.5, 3, &[(1.0, 1), (INFINITE, 2)]),
@@ -115,6 +115,7 @@ fn histograms(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         ("equal", 0.5, 3, &[(1.0, 1), (1.0, 1), (INFINITE, 1)]),
         ("infinite twice", 0.5, 3, &[(1.0, 1), (INFINITE, 1), (INFINITE, 1)]),
         ("nan bound", 0.5, 3, &[(f64::NAN, 1), (INFINITE, 2)]),
+        ("infinite bound", 0.5, 3, &[(f64::NEG_INFINITY, 1), (INFINITE, 2)]),
         ("fewer", 0.5, 2, &[(1.0, 1), (INFINITE, 2)]),
         ("more", 0.5, 4, &[(1.0, 1), (INFINITE, 2)]),
     ];
