@@ -167,7 +167,7 @@ fn a_panic_before_the_call_is_a_500_of_unmatched() {
 #[test]
 fn a_request_that_is_left_out_is_only_active_while_it_waits() {
     let test = Test::new();
-    let mut service = test.layer().exclude(&["/health"]).layer(test.unready(&[Pending]));
+    let mut service = test.layer().exclude(["/health"]).layer(test.unready(&[Pending]));
     assert!(ask(&mut service).is_pending());
     test.advance(300);
     test.assert_exposed(r#"http_active_requests{endpoint="unmatched"} 1"#);
