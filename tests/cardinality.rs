@@ -15,7 +15,7 @@ use std::{
 };
 
 use backend_metrics::{
-    Metrics, WebsocketConnection, catalog,
+    Format, Metrics, WebsocketConnection, catalog,
     labels::{
         CalendarStatus, ErrorSeverity, MessageDirection, RateLimitDecision, RedisCommandStatus,
         TransactionOutcome, WorkerTaskStatus,
@@ -322,6 +322,11 @@ fn flood_all(strangers: usize) -> Duration {
     let growth = resident_bytes().saturating_sub(before);
     println!("{strangers} values in each label: {growth} bytes more, {lines} lines in {took:?}");
     assert!(growth < MOST_GROWTH, "{growth} bytes");
+    for metrics in [helpers, layers] {
+        let (lines, bound) =
+            (metrics.encode(Format::OpenMetrics).lines().count(), metrics.max_lines());
+        assert!(lines <= bound, "{lines} of {bound}");
+    }
     drop(text);
     assert_helpers(strangers, &read(helpers));
     assert_layers(strangers, &read(layers));

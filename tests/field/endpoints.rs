@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
@@ -22,7 +23,7 @@ use backend_metrics::{
 };
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
 const METHODS: [&str; 10] =
@@ -411,9 +412,37 @@ async fn hostile(request: Request<String>) -> Result<Response<String>, Infallibl
     Ok(response)
 }
 
+async fn endless(_: Request<String>) -> Result<Response<String>, Infallible> {
+    std::future::pending().await
+}
+
+/// A service with a CORS layer that refuses all requests for load.
+fn busy(metrics: Metrics) -> impl Fn(Request<String>) + Send + Sync {
+    let service = ServiceBuilder::new()
+        .layer(MetricsLayer::new(metrics))
+        .map_result(|result: Result<Response<String>, BoxError>| {
+            let refused = |_| Response::builder().status(503).body(String::new()).unwrap();
+            Ok::<_, BoxError>(result.unwrap_or_else(refused))
+        })
+        .layer(CorsLayer::permissive())
+        .load_shed()
+        .concurrency_limit(1)
+        .service(service_fn(endless));
+    // It is under way for good, so that there is room for no other.
+    let mut first = service.clone();
+    assert!(first.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready());
+    _ = Box::leak(Box::new(first.call(Request::default())));
+    move |request| {
+        let answered = if request.method() == Method::OPTIONS { 200 } else { 503 };
+        let response = service.clone().oneshot(request).now_or_never().unwrap().unwrap();
+        assert_eq!(response.status(), answered);
+    }
+}
+
 /// Every method and status of far more endpoints, paths and upstreams than there is room for, by eight threads.
 fn flood(metrics: Metrics, endpoints: usize) {
     let server = MetricsLayer::new(metrics).layer(service_fn(hostile));
+    let busy = busy(metrics);
     let call = |request: http::request::Builder| {
         let request = request.body(String::new()).unwrap();
         let response = server.clone().call(request).now_or_never().unwrap().unwrap();
@@ -426,7 +455,7 @@ fn flood(metrics: Metrics, endpoints: usize) {
     }
     thread::scope(|scope| {
         for first in 0..8 {
-            let call = &call;
+            let (call, busy) = (&call, &busy);
             let mut client = ClientLayer::by_host(metrics).layer(service_fn(hostile));
             scope.spawn(move || {
                 for number in 0..endpoints {
@@ -439,6 +468,7 @@ fn flood(metrics: Metrics, endpoints: usize) {
                         call(to("/").extension(Endpoint::new(name.clone())));
                         call(to("/").extension(Endpoint::new(path(number % 5))));
                         call(to(&name));
+                        busy(to(&name).body(String::new()).unwrap());
                         let host = format!("http://{}.test/", &name[1..]);
                         let request = to(&host).body(String::new()).unwrap();
                         drop(client.call(request).now_or_never().unwrap());
