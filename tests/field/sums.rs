@@ -1,7 +1,10 @@
 //! Sums are exact for as long as a process lives.
 
 use std::{
-    sync::{Barrier, atomic::AtomicBool, atomic::Ordering::Relaxed},
+    sync::{
+        Barrier,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
     thread,
     time::Duration,
 };
@@ -162,35 +165,30 @@ fn a_destructor_of_a_thread_local_adds_up_too() {
 /// Each observation is as large as may be, so that a cell is full after 2,047 of them.
 #[test]
 fn a_sum_never_falls_nor_jumps_while_threads_carry() {
+    const OBSERVATIONS: u64 = 50 * OVERFLOW;
     let (metrics, sums) = mounted();
-    let stop = AtomicBool::new(false);
-    let sum_of = |text: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix("sums_lots_sum "));
-        line.map_or(0, |sum| sum.parse::<u128>().unwrap())
-    };
-    let observed = thread::scope(|scope| {
-        let recorders = [(); 3].map(|()| {
+    let (begun, running) = (AtomicU64::new(0), AtomicUsize::new(3));
+    thread::scope(|scope| {
+        for _ in 0..3 {
             scope.spawn(|| {
-                let mut observed = 0_u128;
-                while !stop.load(Relaxed) {
+                for _ in 0..OBSERVATIONS {
+                    begun.fetch_add(1, SeqCst);
                     sums.lots.observe(MOST);
-                    observed += 1;
                 }
-                observed
-            })
-        });
-        let (mut before, mut scrapes) = (0, 0);
-        while scrapes < 100 || before < 10_u128 << 64 {
-            let now = sum_of(&metrics.to_text());
-            assert!(now >= before, "from {before} to {now}");
-            (before, scrapes) = (now, scrapes + 1);
+                running.fetch_sub(1, SeqCst);
+            });
         }
-        stop.store(true, Relaxed);
-        let observed: u128 = recorders.map(|recorder| recorder.join().unwrap()).iter().sum();
-        assert!(before <= observed * u128::from(MOST), "{before} of {observed}");
-        observed
+        let mut before = 0;
+        while running.load(SeqCst) > 0 {
+            let text = metrics.to_text();
+            let most = u128::from(begun.load(SeqCst)) * u128::from(MOST);
+            let sum = text.lines().find_map(|line| line.strip_prefix("sums_lots_sum "));
+            let now = sum.map_or(0, |sum| sum.parse::<u128>().unwrap());
+            assert!((before..=most).contains(&now), "{now} after {before}, of {most}");
+            before = now;
+        }
     });
-    let sum = observed * u128::from(MOST);
+    let sum = 3 * u128::from(OBSERVATIONS) * u128::from(MOST);
     assert_eq!(shown(metrics, "sums_lots_sum"), sum.to_string());
 }
 
