@@ -228,7 +228,7 @@ impl Part for Paths {
         Self {
             endpoints,
             unmatched: OnceLock::new(),
-            are_on: cap > 0 && registrar.is_on(),
+            are_on: cap > 0 && registrar.is_exposed(),
             endpoint_was_named: AtomicBool::new(false),
         }
     }

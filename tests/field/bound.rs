@@ -111,8 +111,11 @@ fn configured(random: &mut Random) -> (Metrics, usize, String) {
             builder = builder.without_account_ids();
         }
         _ => {
-            said.push("hash_account_ids()".to_owned());
-            builder = builder.hash_account_ids([7; 32]);
+            #[cfg(feature = "hmac")]
+            {
+                said.push("hash_account_ids()".to_owned());
+                builder = builder.hash_account_ids([7; 32]);
+            }
         }
     }
     // Most are off, so that the room that histograms do not take hides nothing.
