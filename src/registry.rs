@@ -268,11 +268,6 @@ impl Registrar {
         }
     }
 
-    /// Whether the subsystem at hand is exposed.
-    pub(crate) fn is_on(&self) -> bool {
-        self.enabled
-    }
-
     /// How many paths become endpoints.
     pub(crate) fn path_cap(&self) -> usize {
         self.path_cap

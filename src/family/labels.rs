@@ -259,6 +259,11 @@ impl<D: OpenValues> Domain<D> {
         self.0.fix();
     }
 
+    /// Makes room past the cap for this value, whoever adds it.
+    pub(crate) fn keep(self, value: &'static str) {
+        self.0.keep(value);
+    }
+
     /// Makes room for a value that the library adds.
     pub(crate) fn expect_library_value(self) {
         self.0.expect_library_value();

@@ -106,8 +106,8 @@
 //!
 //! So the layer goes outside of whatever asks for readiness and does not wait for it, such as `load_shed`, `buffer` and
 //! `balance` of tower. Inside of `load_shed`, a refused request is a clone that is dropped while it waits, a 499; inside
-//! of a `buffer` or a `balance` one clone waits for many requests, or for none. Outside, a refused request is what it
-//! is answered with:
+//! of a `buffer` or a `balance` one clone waits for many requests, or for none: if the request that it waits for is given
+//! up, it stays active, and the next request has that wait too. Outside, a refused request is what it is answered with:
 //!
 //! ```
 //! use backend_metrics::{Metrics, middleware::MetricsLayer};

@@ -159,6 +159,8 @@ pub(crate) struct Domain {
     cap: usize,
     /// Values that the library itself may add past the cap.
     library_values: AtomicUsize,
+    /// The one of them that others may name as well.
+    kept: OnceLock<&'static str>,
     /// Whether nobody else adds any.
     is_fixed: AtomicBool,
     /// At most this many values that were guessed, past the cap.
@@ -288,6 +290,7 @@ impl Domain {
             name: OnceLock::new(),
             cap,
             library_values: AtomicUsize::new(0),
+            kept: OnceLock::new(),
             is_fixed: AtomicBool::new(false),
             guess_cap: AtomicUsize::new(0),
             on: AtomicBool::new(false),
@@ -344,6 +347,16 @@ impl Domain {
         self.library_values.fetch_add(1, Relaxed);
     }
 
+    /// Makes room past the cap for this value, whoever adds it.
+    pub(crate) fn keep(&self, value: &'static str) {
+        self.expect_library_value();
+        _ = self.kept.set(value);
+    }
+
+    fn is_kept(&self, value: &str) -> bool {
+        self.kept.get().is_some_and(|kept| *kept == value)
+    }
+
     /// Makes room past the cap for so many values that are guessed.
     pub(crate) fn expect_guesses(&self, cap: usize) {
         self.guess_cap.store(cap, Relaxed);
@@ -365,15 +378,12 @@ impl Domain {
         if matches!(self.view, View::Summed(_)) && self.labels.len() == 1 {
             return Bound { entries: 1, exempt: 0 };
         }
-        let library = self.library_values.load(Relaxed);
-        if self.is_fixed() {
-            return Bound { entries: library, exempt: 0 };
-        }
         match self.nest {
             None => {
                 // The last one is `other`.
-                let exempt = library + 1;
-                Bound { entries: self.cap() + self.guess_cap() + exempt, exempt }
+                let exempt = self.library_values.load(Relaxed) + 1;
+                let capped = if self.is_fixed() { 0 } else { self.cap() + self.guess_cap() };
+                Bound { entries: capped + exempt, exempt }
             }
             Some((nest, parent)) => {
                 let above = parent.bound();
@@ -520,7 +530,7 @@ impl Domain {
             return entry;
         }
         let has_room = !self.full.load(Relaxed) && (there.is_some() || !self.closed.load(Relaxed));
-        if (has_room || self.is_other(first, second))
+        if (has_room || self.is_other(first, second) || self.is_kept(first))
             && let Some(entry) = self.add(first, second, Claim::Capped)
         {
             return entry;
@@ -563,6 +573,7 @@ impl Domain {
             self.show_other();
             return Some(self.other());
         }
+        let claim = if self.is_kept(first) { Claim::Library } else { claim };
         let mut known = self.known.lock();
         let there = self.in_table(first, second);
         if let Some(entry) = there

@@ -92,15 +92,18 @@ open_labels! {
     pub struct ExceptionType(exception_type);
 }
 
+/// The type of a panic.
+const PANIC: &str = "panic";
+
 impl ErrorMetrics {
     /// Makes room for the one value that is the library's.
     pub(crate) fn expect_panics(&self) {
-        self.exception_types.expect_library_value();
+        self.exception_types.keep(PANIC);
     }
 
     /// The counter of panics, which stands at zero from now on.
     pub(crate) fn panics(&self) -> Counter {
-        self.unhandled_exceptions.get(self.exception_types.reserve("panic"))
+        self.unhandled_exceptions.get(self.exception_types.reserve(PANIC))
     }
 }
 

@@ -223,12 +223,12 @@ impl Part for Paths {
     fn register(registrar: &mut Registrar) -> Self {
         let endpoints = Domain::register(registrar);
         let cap = registrar.path_cap();
-        endpoints.expect_library_value();
+        endpoints.keep(UNMATCHED);
         endpoints.expect_guesses(cap);
         Self {
             endpoints,
             unmatched: OnceLock::new(),
-            are_on: cap > 0 && registrar.is_on(),
+            are_on: cap > 0 && registrar.is_exposed(),
             endpoint_was_named: AtomicBool::new(false),
         }
     }
@@ -374,7 +374,8 @@ impl HttpRequestGuard {
 
     /// Changes what the record goes under. The active gauge stays where it was raised.
     pub fn set_endpoint(&mut self, endpoint: Open<HttpEndpoint>) {
-        self.endpoint = endpoint;
+        // The head may be there already.
+        self.endpoint = self.metrics().http.answered(endpoint, self.method, self.status);
     }
 
     /// The size of the request's body in bytes.

@@ -143,6 +143,7 @@ impl SelfMetrics {
 
     /// Makes the series of a callback that the service has from the start.
     pub(crate) fn know_callback(&self, name: &str) {
+        self.callbacks.expect_library_value();
         _ = self.callbacks.reserve(name);
     }
 

@@ -502,3 +502,42 @@ fn the_bound_of_lines_holds_under_the_worst_clients() {
     assert!(lines <= bound, "{lines} of {bound}");
     assert!(lines * 100 >= bound * 95, "{lines} of {bound}");
 }
+
+/// A server that measures by itself names `unmatched` too.
+#[test]
+fn unmatched_has_its_place_whoever_names_it() {
+    for named_first in [true, false] {
+        let metrics = Metrics::builder().label_cap(1).cap_of::<HttpRoute>(1).build().unwrap();
+        let track = |method: Method, endpoint, status| {
+            let status = StatusCode::from_u16(status).unwrap();
+            metrics.track_http_request(&method, endpoint, status, Duration::ZERO, (0, 0));
+        };
+        if named_first {
+            track(Method::PUT, "unmatched", 404);
+        }
+        track(Method::GET, "/orders", 200);
+        if !named_first {
+            track(Method::PUT, "unmatched", 404);
+        }
+        assert_requests(
+            metrics,
+            &[
+                r#"{method="GET",endpoint="/orders",status="200"} 1"#,
+                r#"{method="PUT",endpoint="unmatched",status="404"} 1"#,
+            ],
+        );
+        assert_eq!(overflows(metrics, "http_requests_total"), Some(0.0));
+        assert_eq!(overflows(metrics, "http_request_duration_seconds"), Some(0.0));
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_named_after_the_head_gets_no_method_by_a_405() {
+    let metrics = Metrics::new();
+    let mut request = metrics.start_http_request(&Method::DELETE, "/early");
+    request.head(StatusCode::METHOD_NOT_ALLOWED);
+    request.set_endpoint(metrics.http.endpoints.get("/late"));
+    request.end();
+    let unmatched = r#"{method="DELETE",endpoint="unmatched",status="405"} 1"#;
+    assert_requests(metrics, &[unmatched]);
+}
