@@ -449,11 +449,11 @@ impl Builder {
     /// - the sum and the count of a histogram that has negative bounds, or whose sum is negative or NaN, which one
     ///   observed NaN makes it for good;
     /// - an exemplar with more than 128 characters of labels, with a label twice, with `"`, `\`, `{`, `}` or a
-    ///   newline in a label, or whose value is NaN.
+    ///   newline in a label, with a name such as `trace-id`, or whose value is NaN.
     ///
     /// A registry that fails, panics or is late is left out with all that is in it, and
-    /// `metrics_callback_failures_total` says which and why: see [`collector`](Self::collector). Parts of one family in several registries are put together where their
-    /// series differ. The instance's constant labels are not added to them.
+    /// `metrics_callback_failures_total` says which and why. Parts of one family in several registries are put together
+    /// where their series differ. The instance's constant labels are not added to them.
     ///
     /// ```
     /// use backend_metrics::{Format, Metrics};

@@ -53,9 +53,9 @@ impl Builder {
     /// accounts, and is their sum; where it has another open label beside it, one for each value of that. It does so in
     /// families of mounted subsystems too, and takes the place of [`hash_account_ids`](Self::hash_account_ids).
     ///
-    /// A gauge that is NaN is left out of the sum, which is NaN only if all are. The ids stay in the memory of the
-    /// process; those over 128 bytes are hashed there at each use. Accounts past the cap count as one, the one that was
-    /// set last.
+    /// A gauge that is NaN is left out of the sum, which is NaN only if all are, or if both infinities are among them.
+    /// The ids stay in the memory of the process; those over 128 bytes are hashed there at each use. Accounts past the
+    /// cap count as one, the one that was set last.
     ///
     /// ```
     /// let metrics = backend_metrics::Metrics::builder().without_account_ids().build()?;

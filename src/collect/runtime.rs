@@ -186,7 +186,12 @@ mod watched {
             }
         }
 
+        /// None before the task that watches it was polled: a runtime that has ended never does, and its time was
+        /// added when it ended.
         fn busy(&self) -> Duration {
+            if !self.polled.load(Relaxed) {
+                return Duration::ZERO;
+            }
             let metrics = self.handle.metrics();
             (0..metrics.num_workers())
                 .map(|worker| metrics.worker_total_busy_duration(worker))

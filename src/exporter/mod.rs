@@ -8,7 +8,8 @@
 //! - `GET` and `HEAD` are answered, other methods with 405. The path is the router's business.
 //! - A scrape is encoded on a thread of its own, so a large one does not hold up the executor. Scrapes that
 //!   arrive while one is encoded wait and share the next: however many come at once, two are encoded at
-//!   most, and none is older than the request it answers.
+//!   most, and none is older than the request it answers. Scrapers that give callbacks less time than the service
+//!   does share one of their own, with the time of the one that gives least: they shorten it for no others.
 //! - Callbacks into the service run at the same time, on threads of their own, and have the
 //!   [`Builder::collect_timeout`](crate::Builder::collect_timeout) together, or half a second less than
 //!   `X-Prometheus-Scrape-Timeout-Seconds` if that is less. One that panics, fails or is late loses only its own

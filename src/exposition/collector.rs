@@ -35,6 +35,8 @@ impl Metrics {
     ///   series, Prometheus 2 does not. Infinite gauges are `inf`.
     /// - A sum is a floating-point number: past 2^53 nanoseconds, 104 days, it is rounded.
     /// - `_sum` and `_count` come before the buckets, and `le` before the labels.
+    /// - In a registry that another instance exposes, callbacks that are under way for a scrape of this instance are
+    ///   not waited for, and count as late.
     /// - Families of registries that were given to
     ///   [`Builder::registry`](crate::Builder::registry) are left out, and so are exemplars.
     ///

@@ -194,7 +194,7 @@ impl Encoder<'_> {
                 Slot::Gauge => {
                     let level = |cell| decode_level(local::get(cell));
                     let levels = level(address).into_iter().chain(others.filter_map(level));
-                    if let Some(value) = levels.reduce(add_level) {
+                    if let Some(value) = sum_of_levels(levels) {
                         self.sample(family, combination, open, |out| push_float(out, value));
                     }
                 }
@@ -202,7 +202,7 @@ impl Encoder<'_> {
                     let is_shown = |value: &f64| is_count(*value) || !is_read_counter(family);
                     let level = |cell| decode_late(local::get(cell));
                     let levels = level(address).into_iter().chain(others.filter_map(level));
-                    if let Some(value) = levels.reduce(add_level).filter(is_shown) {
+                    if let Some(value) = sum_of_levels(levels).filter(is_shown) {
                         self.sample(family, combination, open, |out| push_float(out, value));
                     }
                 }
@@ -350,15 +350,17 @@ impl Encoder<'_> {
     }
 }
 
-/// Adds a level to a sum of levels. One that is not a number is left out beside others.
-fn add_level(sum: f64, level: f64) -> f64 {
-    if sum.is_nan() {
-        level
-    } else if level.is_nan() {
-        sum
-    } else {
-        sum + level
+/// The sum of levels, if there are any. One that is not a number is left out beside others.
+fn sum_of_levels(levels: impl Iterator<Item = f64>) -> Option<f64> {
+    let (mut sum, mut not_a_number) = (None, None);
+    for level in levels {
+        if level.is_nan() {
+            not_a_number = Some(level);
+        } else {
+            sum = Some(sum.map_or(level, |sum| sum + level));
+        }
     }
+    sum.or(not_a_number)
 }
 
 /// Appends labels to others, from the brace on.

@@ -25,6 +25,7 @@ pub(super) fn checked<'a>(kind: &Kind, samples: Vec<Sample<'a>>) -> (Vec<Series<
             sample.exemplar = None;
             left_out += 1;
         }
+        left_out += usize::from(sample.has_broken_exemplar);
         let key = key(&sample);
         let place = *places.entry(key.clone()).or_insert(all.len());
         match all.get_mut(place) {

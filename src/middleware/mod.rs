@@ -22,8 +22,9 @@
 //! 499 says that the request was dropped from outside, before its response was handed over: by its client, or by a
 //! timeout further out, such as tonic's `Server::timeout` or a `TimeoutLayer` around this layer. The layer cannot tell
 //! them apart, and what the client then gets is not seen here: put timeouts inside of the layer where you can, and the
-//! status that they answer is recorded (500 for one that fails instead, as that of `tower` does). [`ClientLayer`] counts a request that is dropped before the head of its response, by its caller
-//! or by a timeout around the layer, with the status `error`.
+//! status that they answer is recorded (500 for one that fails instead, as that of `tower` does). [`ClientLayer`] counts
+//! a request that is dropped before the head of its response, by its caller or by a timeout around the layer, with the
+//! status `error`.
 //!
 //! # The order of layers
 //!

@@ -19,7 +19,7 @@ use prometheus_client::{
 pub(crate) fn registry() -> (Registry, usize) {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Refused));
-    (registry, 33)
+    (registry, 34)
 }
 
 #[derive(Debug)]
@@ -73,17 +73,18 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// Five of the exemplars are left out, and one sum with its count.
+/// Six of the exemplars are left out, and one sum with its count.
 fn exemplars(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let mut traced = encoder.encode_descriptor("traced", "Traced", None, MetricType::Counter)?;
     let longest = "x".repeat(120);
     let long = "x".repeat(121);
-    let all: [(&str, Labels<'_>); 6] = [
+    let all: [(&str, Labels<'_>); 7] = [
         ("longest", &[("trace_id", &longest)]),
         ("long", &[("trace_id", &long)]),
         ("quoted", &[("trace_id", "quo\"te\\")]),
         ("brace", &[("trace_id", "a}b")]),
         ("twice", &[("trace_id", "a"), ("trace_id", "b")]),
+        ("name", &[("trace-id", "a")]),
         ("spaces", &[("path", "/a b, # c")]),
     ];
     for (desk, labels) in all {

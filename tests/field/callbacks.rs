@@ -395,6 +395,38 @@ async fn formats_that_are_asked_for_together_share_the_callbacks() {
     assert_eq!(counted.load(SeqCst), 2);
 }
 
+/// Two runs block: that of the first scrape, and that of the hurried one, which is answered without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scraper_in_a_hurry_does_not_shorten_the_time_of_another() {
+    let gates = [Gate::default(), Gate::default()];
+    let _ends = gates.clone().map(OpenAtEnd);
+    let metrics = builder().collect_timeout(Duration::from_mins(1)).build().unwrap();
+    let (at, count) = (gates.clone(), AtomicUsize::new(0));
+    metrics.add_database_pool_source("orders", move || {
+        if let Some(gate) = at.get(count.fetch_add(1, SeqCst)) {
+            gate.pass();
+        }
+        Some(pool())
+    });
+    let exporter = Exporter::new(metrics);
+    let first = exporter.respond(&Request::new(()));
+    gates[0].wait_for_arrivals(1);
+    let patient = exporter.respond(&Request::new(()));
+    let hurried = Request::get("/").header(SCRAPE_TIMEOUT, "0.001");
+    let hurried = exporter.respond(&hurried.body(()).unwrap());
+    gates[0].open();
+    let mut texts = Vec::new();
+    for response in [first, hurried, patient] {
+        let body = response.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        texts.push(String::from_utf8(body.to_vec()).unwrap());
+        if texts.len() == 2 {
+            gates[1].open();
+        }
+    }
+    let has_pool = |text: &String| text.contains("\ndatabase_pool_connections{");
+    assert_eq!(texts.iter().map(has_pool).collect::<Vec<_>>(), [true, false, true]);
+}
+
 /// A collector of one instance that is exposed by another has its own callbacks.
 #[test]
 fn a_callback_that_scrapes_leaves_time_for_its_own_answer() {

@@ -35,6 +35,7 @@ traced_total{desk="long"} 1
 traced_total{desk="quoted"} 1
 traced_total{desk="brace"} 1
 traced_total{desk="twice"} 1
+traced_total{desk="name"} 1
 traced_total{desk="spaces"} 1 # {path="/a b, # c"} 1.0 1.5
 # HELP spread Spread
 # TYPE spread histogram

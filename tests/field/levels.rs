@@ -352,6 +352,28 @@ mod runtimes {
     }
 
     #[test]
+    fn the_busy_time_of_a_runtime_that_is_given_again_after_its_end_counts_once() {
+        let metrics = Metrics::new();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        let runtime = runtime.unwrap();
+        let handle = runtime.handle().clone();
+        metrics.watch_tokio(&handle);
+        let busy = || metrics.value("tokio_worker_busy_seconds_total").unwrap();
+        while busy() <= 0.0 {
+            let task = runtime.spawn(async { _ = std::hint::black_box((0..50_000).sum::<u64>()) });
+            runtime.block_on(task).unwrap();
+        }
+        drop(runtime);
+        let at_end = busy();
+        for _ in 0..10 {
+            metrics.watch_tokio(&handle);
+        }
+        assert!(at_end > 0.0);
+        assert_eq!(busy().to_bits(), at_end.to_bits());
+        assert_eq!(metrics.value("tokio_workers"), None);
+    }
+
+    #[test]
     fn busy_time_never_falls_while_runtimes_end() {
         let metrics = Metrics::new();
         let mut before = 0.0;

@@ -244,6 +244,11 @@ mod accounts_and_names {
         assert_eq!(sums(), shown("21", "-1.5"));
         set("ACC-5", f64::INFINITY, f64::NEG_INFINITY);
         assert_eq!(sums(), shown("+Inf", "-Inf"));
+        // In whatever order they are added up.
+        set("ACC-0", f64::NEG_INFINITY, f64::INFINITY);
+        set("ACC-6", f64::NEG_INFINITY, f64::INFINITY);
+        set("ACC-7", 7.0, 7.0);
+        assert_eq!(sums(), shown("NaN", "NaN"));
     }
 
     #[test]
