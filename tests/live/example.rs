@@ -55,10 +55,10 @@ const RESULTS: &[(&str, f64)] = &[
     (r#"up{job="$"}"#, 1.0),
     (r#"http_requests_total{job="$",method="GET",endpoint="/orders/{id}",status="200"}"#, 12.0),
     (r#"http_requests_total{job="$",method="GET",endpoint="/orders/{id}",status="404"}"#, 5.0),
-    (r#"http_requests_total{job="$",method="DELETE",endpoint="/orders/{id}",status="405"}"#, 3.0),
+    (r#"http_requests_total{job="$",method="DELETE",endpoint="unmatched",status="405"}"#, 3.0),
     (r#"http_requests_total{job="$",method="POST",endpoint="/orders",status="201"}"#, 6.0),
     (r#"http_requests_total{job="$",method="POST",endpoint="/orders",status="422"}"#, 2.0),
-    (r#"http_requests_total{job="$",method="OTHER",endpoint="/orders",status="405"}"#, 1.0),
+    (r#"http_requests_total{job="$",method="OTHER",endpoint="unmatched",status="405"}"#, 1.0),
     (r#"http_requests_total{job="$",method="GET",endpoint="unmatched",status="404"}"#, 3.0),
     // The scrapes are left out.
     (r#"sum(http_requests_total{job="$"})"#, 32.0),
