@@ -53,7 +53,7 @@
 //! | the table is not asked again under the domain's lock | an entry is there twice |
 //! | a child is added without the domain's lock | two threads made the same thing |
 //! | the children are not asked again under the domain's lock | a child is there twice |
-//! | a page of children is made anew for each child in it | two threads made the same thing, or a child is lost |
+//! | a page of children is made anew for each child in it | a child is there twice |
 //! | a removed value comes back by a relaxed store, or is looked at by a relaxed load | what was set is 0 |
 //! | a removed value is cleared after it came back | what was set is 0 |
 //! | a removed value is not cleared when it comes back | it shows what was set before |
