@@ -54,8 +54,17 @@ impl Exchange {
     }
 
     pub(crate) fn head(&mut self, m: &mut Model, status: StatusCode, after: Duration) {
-        self.endpoint = m.answered(mem::take(&mut self.endpoint), self.method, status);
         self.head = Some((status, after));
+        let endpoint = mem::take(&mut self.endpoint);
+        self.set_endpoint(m, endpoint);
+    }
+
+    /// The head may be there already.
+    pub(crate) fn set_endpoint(&mut self, m: &mut Model, endpoint: String) {
+        self.endpoint = match self.head {
+            Some((status, _)) => m.answered(endpoint, self.method, status),
+            None => endpoint,
+        };
     }
 
     pub(crate) fn fail(&mut self) {

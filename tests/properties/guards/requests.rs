@@ -27,7 +27,10 @@ guards! { for m, t, took:
         note set_endpoint(endpoint: &'static str) via |request| {
             let endpoints = &request.metrics().http.endpoints;
             request.set_endpoint(endpoints.get(endpoint));
-        } => { t.exchange.endpoint = m.open("http", "endpoint", endpoint); }
+        } => {
+            let endpoint = m.open("http", "endpoint", endpoint);
+            t.exchange.set_endpoint(m, endpoint);
+        }
         note received(bytes: u64) => { t.exchange.received = (bytes != u64::MAX).then_some(bytes); }
         note head(status: StatusCode) => {
             let after = m.since(t.began);
