@@ -1,4 +1,4 @@
-//! Callbacks: code of the service that runs for a scrape, on threads of its own and within a deadline.
+//! Callbacks: code of the service that a scrape runs on separate threads, within a deadline.
 
 use std::{
     cell::Cell,
@@ -42,7 +42,7 @@ thread_local! {
 }
 
 impl Deadline {
-    /// So long from now. A callback that scrapes an instance itself passes nine tenths of its own time on.
+    /// This long from now. A callback that scrapes an instance passes on nine tenths of the time it has left.
     pub(crate) fn after(allowance: Duration) -> Self {
         let this = Self::from_now(allowance);
         match ENCLOSING.get() {
@@ -227,7 +227,7 @@ impl<T> Call<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // What it holds is the service's, and may panic.
+        // It holds values of the service, whose destructors may panic.
         let run = self.run.take();
         _ = caught(|| drop(run));
     }

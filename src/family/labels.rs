@@ -244,7 +244,7 @@ impl<D: OpenValues> Domain<D> {
         self.0.find(first, second).map(Open::new)
     }
 
-    /// The place of a value of the library's, which does not count against the cap.
+    /// The place of a value of the library's, which does not count against the cap, as room was made for it.
     pub(crate) fn reserve(self, value: &str) -> Open<D> {
         Open::new(self.0.reserve(value))
     }
@@ -264,9 +264,10 @@ impl<D: OpenValues> Domain<D> {
         self.0.keep(value);
     }
 
-    /// Makes room for a value that the library adds.
-    pub(crate) fn expect_library_value(self) {
+    /// Adds a value of the library's and the room for it.
+    pub(crate) fn add_library_value(self, value: &str) -> Open<D> {
         self.0.expect_library_value();
+        self.reserve(value)
     }
 }
 

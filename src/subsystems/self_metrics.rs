@@ -127,24 +127,17 @@ impl SelfMetrics {
         self.overflowing.fix();
         for (_, domain) in &layout.domains {
             if let Some(name) = domain.name() {
-                self.overflowing.expect_library_value();
-                let family = self.overflowing.reserve(name);
+                let family = self.overflowing.add_library_value(name);
                 domain.count_overflows_in(self.label_overflows.get(family).cell());
             }
         }
         let names = layout.families.iter().map(|family| family.definition.name);
-        names
-            .map(|name| {
-                self.names.expect_library_value();
-                self.series.get(self.names.reserve(name))
-            })
-            .collect()
+        names.map(|name| self.series.get(self.names.add_library_value(name))).collect()
     }
 
     /// Makes the series of a callback that the service has from the start.
     pub(crate) fn know_callback(&self, name: &str) {
-        self.callbacks.expect_library_value();
-        _ = self.callbacks.reserve(name);
+        _ = self.callbacks.add_library_value(name);
     }
 
     /// Whether this is the family that is set last, from what the others came to.

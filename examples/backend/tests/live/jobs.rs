@@ -22,7 +22,7 @@ fn dashboards_show_the_service_alone() {
     let directory = TempDir::new();
     let prometheus = Prometheus::start(&config(&directory, backend.address, stranger.address));
     prometheus.wait_until_up();
-    // The past that is asked for below has rates of all.
+    // So that the ranges of the queries below have rates of everything.
     eventually(DEADLINE, || match prometheus.value("min(count_over_time(up[1m]))")? {
         scrapes if scrapes >= 12.0 => Ok(()),
         scrapes => Err(format!("{scrapes} scrapes")),

@@ -97,7 +97,7 @@ impl Panel {
         if names.len() > 1 { self.coloured_each(&names) } else { self }
     }
 
-    /// A colour of its own for each of these series; the first of a pair is whether the name tells how it went.
+    /// A different colour for each of these series; the first of a pair is whether the name tells how it went.
     fn coloured_each(self, names: &[(bool, String)]) -> Self {
         let mut neutral = NEUTRAL.iter().cycle();
         let mut verdicts = VERDICTS.each_ref().map(|verdict| verdict.colours.iter().cycle());
