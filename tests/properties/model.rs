@@ -179,10 +179,17 @@ impl Model {
         method: &str,
         status: &str,
     ) -> String {
-        let (subsystem, endpoint) = to;
-        let first = format!("{subsystem}_requests_total");
-        let values = [endpoint, method, status].map(str::to_owned).to_vec();
-        self.below(to, "status", values, (10, "other"), &first)
+        // Failures stand at zero from the first request on, and take no place.
+        let (first, failure, labels) = match to {
+            ("http", endpoint) => ("http_requests_total", "500", [method, endpoint, "500"]),
+            (_, upstream) => ("http_client_requests_total", "error", [upstream, method, "error"]),
+        };
+        self.count(first, &labels, 0);
+        if status == failure {
+            return status.to_owned();
+        }
+        let values = [to.1, method, status].map(str::to_owned).to_vec();
+        self.below(to, "status", values, (10, "other"), first)
     }
 
     /// Whether an endpoint has a method already.
