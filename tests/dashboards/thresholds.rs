@@ -16,12 +16,28 @@ use crate::{
 };
 
 /// Panels that show an alert and have other numbers: dashboard, panel, alert, reason.
-const OTHERWISE: [(&str, &str, &str, &str); 9] = [
+const OTHERWISE: [(&str, &str, &str, &str); 15] = [
     (
         "backend-api",
         "Instances up",
         "BackendServiceDown",
         "the alert is on each instance, the panel on all together",
+    ),
+    (
+        "backend-api",
+        "Instances up",
+        "AllInstancesDown",
+        "it tells nobody, but what explains the others",
+    ),
+    ("backend-api", "Instances up", "MonitoringTargetDown", "that one is of other jobs"),
+    ("backend-api", "Error rate", "EndpointFailing", "the alert is on each endpoint"),
+    ("backend-api", "Error rate", "InstanceFailing", "the alert is on each instance"),
+    ("backend-api", "Uptime", "BackendCrashLooping", "the alert counts starts"),
+    (
+        "backend-trading",
+        "Ticker subscriptions",
+        "TickerSubscriptionsLost",
+        "0 is as it should be without clients",
     ),
     (
         "backend-api",

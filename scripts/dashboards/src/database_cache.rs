@@ -143,6 +143,13 @@ fn pool() -> Row {
                 .range(0.0, 1.0)
                 .alert("HighDatabasePoolUtilization")
                 .alert("DatabasePoolExhausted"),
+            timeseries("Pool utilisation by pool", unit::RATIO)
+                .says("The same for each named pool. In the sum a full pool hides behind an idle one.")
+                .query("{{instance}} {{pool}}", query::named_pool_in_use("$__rate_interval"))
+                .limits(0.75, 0.95)
+                .range(0.0, 1.0)
+                .alert("HighDatabasePoolUtilization")
+                .alert("DatabasePoolExhausted"),
             timeseries("Pool acquires", unit::OPERATIONS)
                 .says("Who asked for a connection, and how it ended. The objective is one timeout in 1,000.")
                 .rate("database_pool_acquires_total", &["status"])
@@ -212,6 +219,9 @@ fn redis() -> Row {
                 .level("redis_pool_connections", &["state"])
                 .stacked()
                 .dashed("total"),
+            timeseries("Redis connections in use by pool", unit::NUMBER)
+                .says("Of each named pool, by instance.")
+                .query("{{instance}} {{pool}}", r#"sum by (instance, pool) (redis_pool_connections_by_pool{@, state="active"})"#),
         ],
     )
 }

@@ -241,7 +241,9 @@ fn ticker() -> Row {
                 .alert("TickerTicksStale"),
             timeseries("Tick latency", unit::SECONDS)
                 .says("From the exchange's time of a tick to its arrival. It rises when the service or the network falls behind; it jumps when a clock is wrong.")
-                .quantiles("ticker_service_tick_latency_seconds"),
+                .quantiles("ticker_service_tick_latency_seconds")
+                .limit(5.0)
+                .alert("TickerTicksLate"),
         ],
     )
 }
