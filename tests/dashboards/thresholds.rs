@@ -85,11 +85,32 @@ const OTHERWISE: [(&str, &str, &str, &str); 15] = [
 ];
 
 /// Alerts that no panel shows, with the reason.
-const ON_NO_PANEL: [(&str, &str); 4] = [
+const ON_NO_PANEL: [(&str, &str); 25] = [
+    ("AlertsNotDelivered", "it is of Prometheus itself"),
     ("CacheMissRateHigh", "the panel has the layers apart"),
+    ("ClockAhead", "the panels have the ages"),
+    ("ConfigurationReloadFailed", "it is of Prometheus and Alertmanager"),
+    ("DatabaseQueriesFailing", "the panel has the rates, not their ratio"),
+    ("FirstRequestsFailing", "rates do not show what the alert counts"),
     ("HighAuthenticationFailureRate", "the panel has the rates, not their ratio"),
     ("HighDroppedRequestRate", "the panel has the rates, not their ratio"),
+    ("MarketClosed", "it tells nobody"),
     ("MostRequestsDropped", "the panel has the rates, not their ratio"),
+    ("MostRequestsRefused", "the panel has the rates, not their ratio"),
+    ("NotificationsFailing", "it is of Alertmanager"),
+    ("OrderValidationsFailing", "the panel has the rates, not their ratio"),
+    ("OrdersFailing", "the panel has the rates, not their ratio"),
+    ("PostgresUnreachable", "it is of the exporter"),
+    ("RedisOperationsFailing", "the panel has the rates, not their ratio"),
+    ("RedisUnreachable", "it is of the exporter"),
+    ("RuleEvaluationFailing", "it is of Prometheus itself"),
+    ("ScrapeNearDeadline", "the deadline is known to Prometheus alone"),
+    ("StrategyM2MMostlyFailing", "the panel has the rates, not their ratio"),
+    ("TradingCalendarEnds", "it is of the calendar"),
+    ("TrafficStopped", "what is little depends on the hours before"),
+    ("Watchdog", "it always fires"),
+    ("WebSocketClientsLost", "what is little depends on the hours before"),
+    ("WorkerStuck", "the panel has the age for all instances together"),
 ];
 
 #[test]
