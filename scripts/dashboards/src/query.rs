@@ -39,6 +39,15 @@ fn in_use(gauge: &str, by: &[&str], window: &str) -> String {
     format!("{} / {}", sum(by, &most), sum(by, &of("total")))
 }
 
+/// The share that some events of a counter have in others of it, by labels.
+pub(crate) fn share(counter: &str, by: &[&str], some: &str, of: &str) -> String {
+    let rate = |matcher: &str| {
+        let matcher = if matcher.is_empty() { String::new() } else { format!(", {matcher}") };
+        sum(by, &format!("rate({counter}{{@{matcher}}}[$__rate_interval])"))
+    };
+    format!("{} / ({} > 0)", rate(some), rate(of))
+}
+
 /// The query as it stands in the file.
 pub(crate) fn expand(query: &str) -> String {
     query.replace("{@", &format!("{{{SELECTION}"))

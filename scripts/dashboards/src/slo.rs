@@ -53,8 +53,8 @@ fn overview() -> Row {
                 .nothing("No alert is firing")
                 .size(18, 9),
             bars("Error budget remaining (30d)", unit::RATIO)
-                .says("What is left of the bad events that the objective allows in 30 days. At 0 it is spent: stop risky deployments until it recovers. -100% is spent twice, or worse. Weighted by traffic: a failure at night weighs as much as one at noon. Of a service that is younger than that, an hour of trouble weighs more.")
-                .query("{{slo}}", r#"sort(clamp_min(1 - (sum_over_time(slo:bad_events:rate5m{job=~"$job", slo=~"$slo"}[30d]) / sum_over_time(slo:events:rate5m{job=~"$job", slo=~"$slo"}[30d])) / on (job, slo) slo:error_budget:ratio{job=~"$job", slo=~"$slo"}, -1))"#)
+                .says("The share of the bad events allowed by the objective that is left, of the events in the last 30 days. Each event counts alike, at night as at the opening. At 0 the budget is spent: stop risky deployments until it recovers. -100% means spent twice, or worse. In a service younger than 30 days the same trouble weighs more.")
+                .query("{{slo}}", r#"sort(clamp_min(1 - (sum_over_time(slo:bad_events:rate5m{job=~"$job", slo=~"$slo"}[30d]) / (sum_over_time(slo:events:rate5m{job=~"$job", slo=~"$slo"}[30d]) > 0)) / on (job, slo) slo:error_budget:ratio{job=~"$job", slo=~"$slo"}, -1))"#)
                 .at_least(0.0, 0.25)
                 .range(-1.0, 1.0)
                 .decimals(1)
