@@ -23,19 +23,34 @@ pub(crate) const OF_TARGETS: &[&str] = &[
 /// Metrics of other jobs that rules and runbooks ask for: the job, the name and the labels besides `job` and
 /// `instance`.
 const OF_OTHER_JOBS: &[(&str, &str, &[&str])] = &[
+    ("alertmanager", "alertmanager_config_last_reload_success_timestamp_seconds", &[]),
     ("alertmanager", "alertmanager_config_last_reload_successful", &[]),
+    ("alertmanager", "alertmanager_notification_latency_seconds_bucket", &["integration", "le"]),
+    ("alertmanager", "alertmanager_notification_requests_failed_total", &["integration"]),
     ("alertmanager", "alertmanager_notifications_failed_total", &["integration", "reason"]),
     ("alertmanager", "alertmanager_notifications_total", &["integration"]),
+    ("node", "node_timex_offset_seconds", &[]),
+    ("node", "node_timex_sync_status", &[]),
+    ("postgres", "pg_settings_max_connections", &[]),
+    ("postgres", "pg_stat_activity_count", &["state"]),
     ("postgres", "pg_up", &[]),
+    ("prometheus", "prometheus_config_last_reload_success_timestamp_seconds", &[]),
     ("prometheus", "prometheus_config_last_reload_successful", &[]),
     ("prometheus", "prometheus_notifications_alertmanagers_discovered", &[]),
     ("prometheus", "prometheus_notifications_dropped_total", &[]),
     ("prometheus", "prometheus_notifications_errors_total", &["alertmanager"]),
+    ("prometheus", "prometheus_notifications_queue_capacity", &[]),
     ("prometheus", "prometheus_notifications_queue_length", &[]),
     ("prometheus", "prometheus_rule_evaluation_failures_total", &["rule_group"]),
     ("prometheus", "prometheus_rule_group_interval_seconds", &["rule_group"]),
     ("prometheus", "prometheus_rule_group_iterations_missed_total", &["rule_group"]),
     ("prometheus", "prometheus_rule_group_last_duration_seconds", &["rule_group"]),
+    ("prometheus", "prometheus_sd_refresh_failures_total", &["mechanism"]),
+    ("prometheus", "prometheus_tsdb_head_series", &[]),
+    ("redis", "redis_config_maxclients", &[]),
+    ("redis", "redis_connected_clients", &[]),
+    ("redis", "redis_memory_max_bytes", &[]),
+    ("redis", "redis_memory_used_bytes", &[]),
     ("redis", "redis_up", &[]),
 ];
 
@@ -64,8 +79,10 @@ impl Vocabulary {
         for (job, name, labels) in OF_OTHER_JOBS {
             let series = of_target(name).with("job", Label::of([*job]));
             let series = labels.iter().fold(series, |series, label| series.with(label, Label::ANY));
-            let number = if name.ends_with("_total") { Number::Counter } else { Number::Level };
-            this.add(name, Series { number, ..series });
+            let buckets = name.ends_with("_bucket");
+            let counts = buckets || name.ends_with("_total");
+            let number = if counts { Number::Counter } else { Number::Level };
+            this.add(name, Series { number, buckets, ..series });
         }
         this.record(rules);
         for rule in rules {
