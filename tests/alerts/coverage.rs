@@ -126,12 +126,17 @@ fn each_fires_with_all_that_it_says() {
 
 #[test]
 fn each_resolves() {
-    assert_each("that resolves", Case::resolves);
+    assert_each("that resolves", |case, alert| always_fires(alert) || case.resolves(alert));
 }
 
 #[test]
 fn each_is_silent_when_it_should() {
-    assert_each("that is silent", Case::is_silent);
+    assert_each("that is silent", |case, alert| always_fires(alert) || case.is_silent(alert));
+}
+
+/// Its end is the alarm.
+fn always_fires(alert: &Alert) -> bool {
+    alert.expr == "vector(1)"
 }
 
 /// A counter that restarts is no burst: what `rate` knows of, and a difference does not.
