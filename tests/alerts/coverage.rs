@@ -57,8 +57,7 @@ impl Case {
                 let has = |(name, value): (&String, &String)| {
                     labels.get(name).is_some_and(|found| found == value || value.contains("{{"))
                 };
-                alert.labels.iter().all(has)
-                    && annotations.keys().eq(alert.annotations.keys())
+                alert.labels.iter().all(has) && annotations.keys().eq(alert.annotations.keys())
             })
         });
         with_all.map(time).min()

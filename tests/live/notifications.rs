@@ -472,7 +472,7 @@ const CAUSES: &[Cause] = &[
             instances[0].life().stuck = Some(metrics.start_worker_task("quote_publisher"));
         },
         ends: |instances| all_become(instances, State::Healthy),
-        at_most: [(2, 9), (9, 9), (9, 9), (9, 9)],
+        at_most: [(2, 13), (8, 8), (5, 5), (0, 0)],
         beside: &[("chat", "WorkerStuck")],
     },
     Cause {
@@ -481,7 +481,7 @@ const CAUSES: &[Cause] = &[
         holiday: false,
         begins: |instances| all_become(instances, State::RedisDead),
         ends: |instances| all_become(instances, State::Healthy),
-        at_most: [(1, 9), (9, 9), (9, 9), (9, 9)],
+        at_most: [(1, 4), (0, 0), (0, 0), (0, 0)],
         beside: &[],
     },
     Cause {
@@ -497,7 +497,7 @@ const CAUSES: &[Cause] = &[
             instances[0].becomes(State::Healthy);
             instances.iter().for_each(|instance| instance.life().marks = true);
         },
-        at_most: [(1, 9), (9, 9), (9, 9), (9, 9)],
+        at_most: [(1, 1), (1, 1), (0, 0), (0, 0)],
         beside: &[("chat", "StrategyM2MStale")],
     },
     Cause {
@@ -508,7 +508,7 @@ const CAUSES: &[Cause] = &[
             instances.iter().for_each(|instance| instance.restart(State::HalfFails))
         },
         ends: |instances| instances.iter().for_each(|instance| instance.restart(State::Healthy)),
-        at_most: [(1, 9), (9, 9), (9, 9), (9, 9)],
+        at_most: [(1, 4), (1, 1), (1, 1), (0, 0)],
         beside: &[],
     },
     Cause {
@@ -526,7 +526,7 @@ const CAUSES: &[Cause] = &[
         holiday: false,
         begins: |instances| all_become(instances, State::Quiet),
         ends: |instances| all_become(instances, State::Healthy),
-        at_most: [(9, 9), (9, 9), (9, 9), (9, 9)],
+        at_most: [(2, 3), (1, 1), (0, 0), (1, 1)],
         beside: &[("pager", "TickerTicksStale")],
     },
 ];
