@@ -180,7 +180,7 @@ fn prometheus_scrapes_what_runs() {
     }
 }
 
-/// ScrapeNearDeadline reads `scrape_timeout_seconds`.
+/// `ScrapeNearDeadline` reads `scrape_timeout_seconds`.
 #[test]
 fn the_deadline_of_a_scrape_is_recorded() {
     for services in [services(), scaled_out()] {

@@ -87,7 +87,7 @@ fn an_alert_is_explained_by_none_less_urgent() {
     }
 }
 
-/// A clock here would know no holidays: MarketClosed tells it what the rules know.
+/// A clock here would know no holidays: `MarketClosed` tells it what the rules know.
 #[test]
 fn only_the_rules_know_when_the_market_is_open() {
     let config = yaml(CONFIG);

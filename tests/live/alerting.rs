@@ -175,7 +175,9 @@ fn instances_that_are_all_down_explain_what_else_fires() {
     notified(&webhook, "/pager", "firing", &errors);
     alertmanager.wait_for(&errors, "active");
 
-    instances.iter().for_each(|instance| instance.down.store(true, Relaxed));
+    for instance in &instances {
+        instance.down.store(true, Relaxed);
+    }
     // It fires on, as it does for ten minutes.
     alertmanager.wait_for(&errors, "suppressed");
     for instance in &instances {

@@ -58,6 +58,12 @@ const fn minutes(minutes: u64) -> Duration {
     Duration::from_millis(minutes * 60_000 / TIMES as u64)
 }
 
+/// How long the work of an instance takes.
+const FAST: Duration = Duration::from_millis(5);
+
+/// When a query is given up.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How an instance does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -108,10 +114,9 @@ impl Life {
         if state == State::Down || hangs && self.since.elapsed() < minutes(1) / 2 {
             return;
         }
-        let (fast, timeout) = (Duration::from_millis(5), Duration::from_secs(30));
         for worker in ["housekeeping", "order_cleanup"] {
             let status = if hangs { WorkerTaskStatus::Error } else { WorkerTaskStatus::Success };
-            metrics.track_worker_task(worker, fast, status);
+            metrics.track_worker_task(worker, FAST, status);
         }
         if state == State::Quiet {
             for window in [ActiveUsersWindow::FifteenMinutes, ActiveUsersWindow::OneHour] {
@@ -122,55 +127,64 @@ impl Life {
         for window in [ActiveUsersWindow::FifteenMinutes, ActiveUsersWindow::OneHour] {
             metrics.set_active_users(window, 5);
         }
+        self.answer();
+        self.trade();
+        // It works without the database.
+        if self.stuck.is_none() {
+            metrics.track_worker_task("quote_publisher", FAST, WorkerTaskStatus::Success);
+        }
+    }
 
+    /// Requests, and what they ask the database and Redis for.
+    fn answer(&self) {
+        let (metrics, state) = (&self.metrics, self.state);
+        let hangs = state == State::DatabaseHangs;
         for request in 0..4 {
             let (method, endpoint) =
                 if request == 0 { (Method::POST, "/orders") } else { (Method::GET, "/quotes") };
             let fails = hangs || state == State::HalfFails && request % 2 == 0;
             let status = if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
-            let took = if hangs { timeout } else { 4 * fast };
+            let took = if hangs { TIMEOUT } else { 4 * FAST };
             metrics.track_http_request(&method, endpoint, status, took, (100, 1_000));
             let (status, took) =
-                if hangs { (QueryStatus::Error, timeout) } else { (QueryStatus::Success, fast) };
+                if hangs { (QueryStatus::Error, TIMEOUT) } else { (QueryStatus::Success, FAST) };
             let query = if request == 0 { QueryType::Insert } else { QueryType::Select };
             metrics.track_database_query(query, took, status);
             let status = if hangs { AcquireStatus::Timeout } else { AcquireStatus::Success };
             metrics.track_database_acquire(took, status);
         }
-        // An order that cannot be read or stored is not sent to the broker.
-        if !hangs {
-            let (limit, buy) = (OrderType::Limit, OrderSide::Buy);
-            metrics.track_order_placement(limit, buy, fast, PlacementStatus::Accepted);
-        }
 
         let redis = if state == State::RedisDead { CacheStatus::Error } else { CacheStatus::Hit };
-        metrics.track_cache_operation(CacheOperation::Get, CacheLayer::Redis, fast, redis);
-        metrics.track_cache_operation(
-            CacheOperation::Get,
-            CacheLayer::Memory,
-            fast / 100,
-            CacheStatus::Hit,
-        );
+        let (get, memory) = (CacheOperation::Get, CacheLayer::Memory);
+        metrics.track_cache_operation(get, CacheLayer::Redis, FAST, redis);
+        metrics.track_cache_operation(get, memory, FAST / 100, CacheStatus::Hit);
         if state == State::RedisDead {
             metrics.track_redis_connection_error();
         }
+    }
 
-        metrics.track_tick(fast);
+    /// Orders, ticks, strategies and the clients that see them.
+    fn trade(&self) {
+        let metrics = &self.metrics;
+        let hangs = self.state == State::DatabaseHangs;
+        // An order that cannot be read or stored is not sent to the broker.
+        if !hangs {
+            let (limit, buy) = (OrderType::Limit, OrderSide::Buy);
+            metrics.track_order_placement(limit, buy, FAST, PlacementStatus::Accepted);
+        }
+
+        metrics.track_tick(FAST);
         for kind in [MarketDataType::Tick, MarketDataType::Ohlc, MarketDataType::MarketDepth] {
             metrics.track_market_data_update(kind, None);
         }
-        metrics.track_ticker_request(TickerOperation::History, fast, TickerRequestStatus::Success);
+        metrics.track_ticker_request(TickerOperation::History, FAST, TickerRequestStatus::Success);
         if self.marks {
             let status = if hangs { StrategyM2mStatus::Error } else { StrategyM2mStatus::Success };
-            metrics.track_strategy_m2m(fast, status);
+            metrics.track_strategy_m2m(FAST, status);
         }
         metrics.track_websocket_message("/ws", "quote", MessageDirection::Sent, 100);
-        metrics.track_websocket_message_latency("/ws", fast);
-        metrics.track_websocket_handshake("/ws", fast);
-        // It works without the database.
-        if self.stuck.is_none() {
-            metrics.track_worker_task("quote_publisher", fast, WorkerTaskStatus::Success);
-        }
+        metrics.track_websocket_message_latency("/ws", FAST);
+        metrics.track_websocket_handshake("/ws", FAST);
     }
 
     /// What the rules read of its metrics, with its times by [`fast`].
@@ -267,7 +281,9 @@ impl Work {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
             while stopped.recv_timeout(STEP) == Err(RecvTimeoutError::Timeout) {
-                lives.iter().for_each(|life| lock(life).step());
+                for life in &lives {
+                    lock(life).step();
+                }
             }
         });
         Self { stop: Some(stop), thread: Some(thread) }
@@ -458,7 +474,21 @@ fn none_fires(prometheus: &Prometheus, matchers: &str) {
 }
 
 fn all_become(instances: &[Instance], state: State) {
-    instances.iter().for_each(|instance| instance.becomes(state));
+    for instance in instances {
+        instance.becomes(state);
+    }
+}
+
+fn all_restart(instances: &[Instance], state: State) {
+    for instance in instances {
+        instance.restart(state);
+    }
+}
+
+fn all_mark(instances: &[Instance], marks: bool) {
+    for instance in instances {
+        instance.life().marks = marks;
+    }
 }
 
 const CAUSES: &[Cause] = &[
@@ -492,11 +522,11 @@ const CAUSES: &[Cause] = &[
         begins: |instances| {
             instances[0].becomes(State::Down);
             // A fault of another kind.
-            instances.iter().for_each(|instance| instance.life().marks = false);
+            all_mark(instances, false);
         },
         ends: |instances| {
             instances[0].becomes(State::Healthy);
-            instances.iter().for_each(|instance| instance.life().marks = true);
+            all_mark(instances, true);
         },
         at_most: [(1, 2), (1, 2), (0, 0), (0, 0)],
         beside: &[("chat", "StrategyM2MStale")],
@@ -505,10 +535,8 @@ const CAUSES: &[Cause] = &[
         name: "a bad deployment",
         instances: 3,
         holiday: false,
-        begins: |instances| {
-            instances.iter().for_each(|instance| instance.restart(State::HalfFails))
-        },
-        ends: |instances| instances.iter().for_each(|instance| instance.restart(State::Healthy)),
+        begins: |instances| all_restart(instances, State::HalfFails),
+        ends: |instances| all_restart(instances, State::Healthy),
         at_most: [(1, 4), (1, 1), (1, 1), (0, 0)],
         beside: &[],
     },
@@ -543,10 +571,11 @@ fn a_cause_is_one_incident_and_hides_no_other() {
     for (cause, told) in CAUSES.iter().zip(&told) {
         for ((receiver, told), at_most) in RECEIVERS.iter().zip(told).zip(cause.at_most) {
             let Told { incidents, notifications, alerts } = told;
+            let names: Vec<&str> = alerts.iter().map(String::as_str).collect();
             let line = format!(
                 "{:24} {receiver:8} {incidents:2} incidents, {notifications:2} notifications: {}",
                 cause.name,
-                Vec::from_iter(alerts.iter().map(String::as_str)).join(" ")
+                names.join(" ")
             );
             println!("{line}");
             let is_beside = |(to, alert): &(&str, &str)| to != receiver || alerts.contains(*alert);
