@@ -24,7 +24,9 @@ use crate::{
     instance::{Instance, Metrics, Mounted},
     model::is_label_name,
     registry::{Clash, Registrar, Subsystem},
-    subsystems::{Subsystems, self_metrics::CallbackName},
+    subsystems::{
+        Subsystems, cache::RedisPool, database::DatabasePool, self_metrics::CallbackName,
+    },
 };
 
 /// The cap of a domain of open labels, unless the builder says otherwise.
@@ -339,7 +341,7 @@ impl Builder {
     }
 
     /// The cap of every domain of open labels: how many distinct values it takes. Default: 1,000, and 100 for the names
-    /// of callbacks.
+    /// of callbacks and of pools.
     ///
     /// Values of counters and histograms count against it until the process ends; removed values of
     /// [removable](crate::Domain::remove) labels do not, but there are at most 64 times the cap of distinct values
@@ -347,8 +349,8 @@ impl Builder {
     ///
     /// A value is not a line of a scrape. Each family with the label has a line for it, a histogram one for each bucket
     /// and two more, and that again for each value of the labels beside it. In the HTTP families an endpoint takes 2
-    /// lines, each method of it 47 more, and each status of such a method one more. [`Metrics::max_lines`] says how many
-    /// lines that makes at most.
+    /// lines, each method of it 47 more with its status 500, and each other status of such a method one more.
+    /// [`Metrics::max_lines`] says how many lines that makes at most.
     pub fn label_cap(mut self, cap: usize) -> Self {
         self.default_cap = cap;
         self
@@ -359,7 +361,8 @@ impl Builder {
     /// The methods and statuses of HTTP requests have caps as well, counted over all endpoints or upstreams: by
     /// default three methods ([`HttpRoute`], [`UpstreamRoute`]) and ten statuses ([`HttpResponse`],
     /// [`UpstreamResponse`]) for each endpoint or upstream that there may be. Past them the method is `OTHER` and the
-    /// status `other`. Those of the endpoints `unmatched` and `other` do not count.
+    /// status `other`. Those of the endpoints `unmatched` and `other` do not count, nor does what every method has: the
+    /// status 500 of an endpoint, and `error` of an upstream.
     ///
     /// [`HttpRoute`]: crate::subsystems::http::HttpRoute
     /// [`HttpResponse`]: crate::subsystems::http::HttpResponse
@@ -529,7 +532,11 @@ impl Builder {
         // The last of several caps of a domain is the one that counts.
         let mut caps: HashMap<_, _> = self.caps.iter().map(|cap| (cap.id, cap.cap)).collect();
         let callback_cap = CALLBACK_CAP.min(self.default_cap);
-        caps.entry(TypeId::of::<CallbackName>()).or_insert(callback_cap);
+        for names in
+            [TypeId::of::<CallbackName>(), TypeId::of::<DatabasePool>(), TypeId::of::<RedisPool>()]
+        {
+            caps.entry(names).or_insert(callback_cap);
+        }
         let mut registrar =
             Registrar::new(self.default_cap, caps, self.path_cap, self.accounts.into());
         let subsystems = Subsystems::register(&mut registrar, |name| {

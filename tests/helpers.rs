@@ -86,6 +86,58 @@ fn every_family_is_moved() {
     }
 }
 
+/// The first event of a series that is born at one is lost to `rate()`.
+#[test]
+fn a_counter_has_its_failures_at_zero_with_the_first_event_of_an_open_value() {
+    let mut driver = Driver::new(Via::Methods);
+    driver.drive();
+    let mut checked = BTreeSet::new();
+    for entry in catalog().filter(|entry| entry.family.kind == Kind::Counter) {
+        let family = entry.family;
+        let closed: Vec<_> = family
+            .labels
+            .iter()
+            .filter_map(|label| match (family.name, label.values) {
+                (_, ValueSet::Closed(values)) => Some((label.name, values)),
+                ("http_requests_total", ValueSet::Status(_)) => Some((label.name, &["500"][..])),
+                (_, ValueSet::Status(_)) => Some((label.name, &["error"][..])),
+                _ => None,
+            })
+            .collect();
+        if closed.is_empty() || closed.len() == family.labels.len() {
+            continue;
+        }
+        // By the other labels: when the first of them appeared, and those that every one has.
+        let mut groups = BTreeMap::<_, (usize, Vec<usize>)>::new();
+        for (series, born) in driver.born().iter().filter(|(series, _)| is_of(series, family.name))
+        {
+            let labels = series.split_once('{').unwrap().1.strip_suffix('}').unwrap();
+            let is_closed = |label: &&str| closed.iter().any(|(name, _)| label.starts_with(name));
+            let (values, rest): (Vec<_>, Vec<_>) = labels.split(',').partition(is_closed);
+            let (first, owed) = groups.entry(rest.join(",")).or_insert((*born, Vec::new()));
+            *first = (*first).min(*born);
+            let is_owed = values.iter().all(|label| {
+                let (name, value) = label.split_once('=').unwrap();
+                closed.iter().any(|(closed, values)| {
+                    name == *closed && values.contains(&value.trim_matches('"'))
+                })
+            });
+            if is_owed {
+                owed.push(*born);
+            }
+        }
+        let each: usize = closed.iter().map(|(_, values)| values.len()).product();
+        assert!(!groups.is_empty(), "nothing appeared in {}", family.name);
+        for (labels, (first, owed)) in groups {
+            assert_eq!(owed, vec![first; each], "{}{{{labels}}}", family.name);
+        }
+        checked.insert(family.name);
+    }
+    for family in ["http_requests_total", "http_client_requests_total", "worker_tasks_total"] {
+        assert!(checked.contains(family), "{family} was not looked at");
+    }
+}
+
 #[tokio::test]
 async fn every_family_is_exposed_in_the_order_of_the_catalog() {
     let mut driver = Driver::new(Via::Methods);

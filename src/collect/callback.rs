@@ -131,6 +131,11 @@ impl<T> Callback<T> {
     pub(crate) fn name(&self) -> &str {
         &self.0.name
     }
+
+    /// Whether the call is one of it.
+    pub(crate) fn is_of(&self, call: &Call<T>) -> bool {
+        Arc::ptr_eq(&self.0, &call.callback)
+    }
 }
 
 impl<T: Clone + Send + 'static> Callback<T> {

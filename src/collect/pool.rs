@@ -96,13 +96,13 @@ impl PoolSources {
         for call in calls {
             let stats = call.finish().inspect_err(|error| failed(call.name(), *error)).ok();
             sum = sum.zip(stats).map(|(sum, stats)| sum.plus(stats));
-            given.push((call.name(), stats));
+            given.push((call, stats));
         }
         let mut sources = self.sources.lock();
-        // One that was removed meanwhile has no gauges any more.
-        given.retain(|(name, _)| sources.callbacks.iter().any(|source| source.name() == *name));
-        for (name, stats) in given {
-            set_each(name, stats);
+        // One that was removed or replaced meanwhile sets no gauges any more.
+        given.retain(|(call, _)| sources.callbacks.iter().any(|source| source.is_of(call)));
+        for (call, stats) in given {
+            set_each(call.name(), stats);
         }
         let shown = mem::replace(&mut sources.shown, !calls.is_empty());
         if shown || !calls.is_empty() {

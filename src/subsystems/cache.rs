@@ -413,9 +413,10 @@ helpers! {
     /// is taken out by [`Metrics::remove_redis_pool_source`].
     pub fn add_redis_pool_source(self, name: &str, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
         let callback = [SOURCE, name].concat();
+        // Before a scrape looks it up.
+        _ = self.cache.redis_pool_names.get(name);
         if self.cache.redis_pools.add(Callback::new(callback.as_str(), move |_| source())) {
             _ = self.self_metrics.callbacks.get(&callback);
-            _ = self.cache.redis_pool_names.get(name);
         }
     }
 

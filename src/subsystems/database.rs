@@ -345,9 +345,10 @@ helpers! {
     /// good is taken out by [`Metrics::remove_database_pool_source`].
     pub fn add_database_pool_source(self, name: &str, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
         let callback = [SOURCE, name].concat();
+        // Before a scrape looks it up.
+        _ = self.database.pool_names.get(name);
         if self.database.pools.add(Callback::new(callback.as_str(), move |_| source())) {
             _ = self.self_metrics.callbacks.get(&callback);
-            _ = self.database.pool_names.get(name);
         }
     }
 
@@ -477,9 +478,9 @@ mod tests {
         time::Duration,
     };
 
-    use super::{DatabaseErrorType, QueryStatus, QueryType};
+    use super::{DatabaseErrorType, DatabasePool, QueryStatus, QueryType};
     use crate::{
-        PoolStats,
+        Metrics, PoolStats,
         testing::{Fixture, PanicsAgain},
     };
 
@@ -609,5 +610,79 @@ mod tests {
             (r#"database_pool_connections{state="idle"}"#, 2.0),
             (r#"database_pool_connections{state="total"}"#, 40.0),
         ]);
+    }
+
+    const CONNECTIONS: &str = "database_pool_connections_by_pool";
+
+    fn shows_pools(text: &str) -> bool {
+        text.contains(&format!("\n{CONNECTIONS}{{"))
+    }
+
+    #[test]
+    fn pools_are_told_apart_while_their_sources_give_something() {
+        let test = Fixture::new();
+        let level = |pool: &str, state: &str| {
+            test.series(&format!(r#"{CONNECTIONS}{{pool="{pool}",state="{state}"}}"#))
+        };
+        test.metrics.update_database_pool(PoolStats { active: 1, idle: 2, max: 8 });
+        assert!(!shows_pools(&test.metrics.to_text()));
+        let full = PoolStats { active: 10, idle: 0, max: 10 };
+        let idle = PoolStats { active: 0, idle: 4, max: 40 };
+        test.metrics.add_database_pool_source("orders", move || Some(full));
+        test.metrics.add_database_pool_source("reports", move || Some(idle));
+        for (pool, active, idle, total) in
+            [("orders", 10.0, 0.0, 10.0), ("reports", 0.0, 4.0, 40.0)]
+        {
+            assert_eq!(level(pool, "active"), Some(active));
+            assert_eq!(level(pool, "idle"), Some(idle));
+            assert_eq!(level(pool, "total"), Some(total));
+        }
+        test.metrics.add_database_pool_source("reports", || None);
+        assert_eq!(level("reports", "active"), None);
+        assert_eq!(level("orders", "active"), Some(10.0));
+        assert_eq!(test.series(r#"database_pool_connections{state="active"}"#), None);
+        test.metrics.remove_database_pool_source("orders");
+        assert_eq!(level("orders", "active"), None);
+        test.metrics.add_database_pool_source("orders", move || Some(idle));
+        assert_eq!(level("orders", "idle"), Some(4.0));
+    }
+
+    #[test]
+    fn a_pool_that_is_removed_while_it_is_read_stays_away() {
+        let test = Fixture::new();
+        let (begin, begun) = channel();
+        let (go_on, told) = channel::<()>();
+        let told = parking_lot::Mutex::new(told);
+        test.metrics.add_database_pool_source("orders", move || {
+            begin.send(()).ok()?;
+            told.lock().recv().ok()?;
+            Some(PoolStats { active: 3, idle: 1, max: 20 })
+        });
+        std::thread::scope(|scope| {
+            let scrape = scope.spawn(|| test.metrics.to_text());
+            begun.recv().unwrap();
+            assert!(test.metrics.remove_database_pool_source("orders"));
+            go_on.send(()).unwrap();
+            assert!(!shows_pools(&scrape.join().unwrap()));
+        });
+        assert!(!shows_pools(&test.metrics.to_text()));
+    }
+
+    #[test]
+    fn a_pool_past_the_cap_of_names_is_in_the_sum_alone() {
+        let metrics = Metrics::builder().cap_of::<DatabasePool>(1).build().unwrap();
+        let level = |pool: &str| {
+            metrics.value(&format!(r#"{CONNECTIONS}{{pool="{pool}",state="active"}}"#))
+        };
+        for (name, active) in [("one", 1), ("two", 2)] {
+            let stats = PoolStats { active, idle: 1, max: 20 };
+            metrics.add_database_pool_source(name, move || Some(stats));
+        }
+        assert_eq!((level("one"), level("two")), (Some(1.0), None));
+        let overflows = format!(r#"metrics_label_overflows_total{{family="{CONNECTIONS}"}}"#);
+        assert_eq!(metrics.value(&overflows), Some(1.0));
+        let sum = metrics.value(r#"database_pool_connections{state="active"}"#);
+        assert_eq!(sum, Some(3.0));
+        assert!(!metrics.to_text().contains(r#"pool="other""#));
     }
 }

@@ -89,6 +89,9 @@ pub(crate) struct Driver {
     last: Samples,
     expected: Samples,
     moved: BTreeSet<String>,
+    /// The step that each series appeared with.
+    born: BTreeMap<String, usize>,
+    steps: usize,
 }
 
 impl Driver {
@@ -124,6 +127,8 @@ impl Driver {
             before,
             expected: Samples::new(),
             moved: BTreeSet::new(),
+            born: BTreeMap::new(),
+            steps: 0,
         }
     }
 
@@ -202,6 +207,11 @@ impl Driver {
         &self.moved
     }
 
+    /// The step that each series appeared with, but for those that were there before.
+    pub(crate) fn born(&self) -> &BTreeMap<String, usize> {
+        &self.born
+    }
+
     /// An event and its effect.
     #[track_caller]
     fn step<T>(&mut self, act: impl FnOnce(&Self) -> T, effect: &str) -> T {
@@ -221,6 +231,11 @@ impl Driver {
 
     #[track_caller]
     fn check(&mut self, before: &Samples, effect: &str) {
+        self.steps += 1;
+        let panicked = PANICKED.take();
+        for series in self.last.keys().filter(|series| !before.contains_key(*series)) {
+            self.born.entry(series.clone()).or_insert(self.steps);
+        }
         let mut effects = Effects::new();
         for line in effect.lines().map(str::trim).filter(|line| !line.is_empty()) {
             self.add_effects(&mut effects, before, line);
@@ -232,6 +247,11 @@ impl Driver {
             }
             let (old, new) = (before.get(series), self.last.get(series));
             let expected = effects.get(series).map_or(old, Option::as_ref);
+            // Nobody gave up what a panic ended.
+            assert!(
+                !panicked || same(old, new) || !series.contains("=\"cancelled\""),
+                "{series} counts a panic"
+            );
             assert!(
                 same(expected, new),
                 "{series} is {new:?} and not {expected:?} after\n{effect}"
@@ -345,8 +365,14 @@ fn same(one: Option<&f64>, other: Option<&f64>) -> bool {
     (one.is_nan() && other.is_nan()) || (one - other).abs() <= 1e-9 + 1e-12 * one.abs()
 }
 
+thread_local! {
+    /// Whether the step at hand dropped a guard by a panic.
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Drops a guard as a panic does, but for the message.
 fn panic_with(guard: impl Any) {
+    PANICKED.set(true);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let _guard = guard;
         resume_unwind(Box::new("on purpose"));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use backend_metrics::{
     CounterFamily, Domain, Format, GaugeFamily, HistogramFamily, LateGaugeFamily, Metrics, Open,
-    Subsystem, UpDownGaugeFamily, buckets, catalog, families,
+    PoolStats, Subsystem, UpDownGaugeFamily, buckets, catalog, families,
     labels::{CalendarStatus, ErrorSeverity, ScrapeFormat, ScrapeStatus, WorkerTaskStatus},
     middleware::{ClientLayer, Endpoint, MetricsLayer},
     open_labels,
@@ -185,7 +185,8 @@ fn use_all(metrics: Metrics) {
         metrics.track_worker_task(value, Duration::ZERO, WorkerTaskStatus::Success);
         metrics.track_calendar_request(value, Duration::ZERO, CalendarStatus::Success);
         metrics.update_strategy_account(value, 1, 1, 1.0);
-        metrics.add_database_pool_source(value, || None);
+        metrics.add_database_pool_source(value, || Some(PoolStats::default()));
+        metrics.add_redis_pool_source(value, || Some(PoolStats::default()));
     }
     metrics.track_scrape(ScrapeFormat::Text, ScrapeStatus::Ok, Duration::ZERO, 1);
     if let Some(notes) = metrics.mounted::<NoteMetrics>() {

@@ -30,6 +30,8 @@ impl Evaluator<'_> {
             };
         };
         let result = match name {
+            // How often a level has fallen.
+            "resets" if !series.is_counter() => series.level(),
             "rate" | "irate" | "increase" | "resets" => self.change(name, series, args[0]),
             // Only whether there are any, and when.
             "absent" | "absent_over_time" => absent(&series.metric, args[0]),

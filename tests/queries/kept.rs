@@ -97,6 +97,7 @@ fn these_keep_the_rules() {
         r#"sum by (version) (up{job="backend"} * on (job, instance) group_left (version) backend_service_info{job="backend"})"#,
         r#"(time() - process_start_time_seconds{job="backend"}) / 60"#,
         r#"max_over_time((up{job="backend"} == bool 1)[5m:15s])"#,
+        r#"resets(active_sessions{job="backend"}[15m]) > 0"#,
         // The other jobs of the stack.
         r#"min by (instance) (pg_up{job="postgres"})"#,
         r#"up{job=~"postgres|redis"} == 0"#,

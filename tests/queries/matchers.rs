@@ -109,8 +109,8 @@ fn require_target(
         // One job alone has it, which is not the service.
         let own =
             of_series.values.iter().flatten().filter(|job| OTHER_JOBS.contains(&job.as_str()));
-        let own = own.map(|job| format!("job={job:?}"));
-        let matcher = own.last().filter(|_| *label == "job").unwrap_or((*matcher).to_owned());
+        let mut own = own.map(|job| format!("job={job:?}"));
+        let matcher = own.next_back().filter(|_| *label == "job").unwrap_or((*matcher).to_owned());
         let of_any = is_of_any_job(&series.metric);
         let is_panel = matches!(kind, Kind::Target { .. });
         if of_any && !is_panel && is_of_the_stack(&given) {

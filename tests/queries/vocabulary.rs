@@ -111,20 +111,19 @@ impl Vocabulary {
 
     /// Adds what the rules record: first the rules that read no recording, then those that read theirs.
     fn record(&mut self, rules: &[Expression]) {
-        let mut left: Vec<(&str, &[(String, String)], &Expression)> = rules
-            .iter()
-            .filter_map(|rule| match &rule.kind {
-                Kind::Recording { name, labels } => Some((name.as_str(), labels.as_slice(), rule)),
-                _ => None,
-            })
-            .collect();
+        let recording = |rule: &Expression| match &rule.kind {
+            Kind::Recording { name, labels } => Some((name.clone(), labels.clone())),
+            _ => None,
+        };
+        let mut left: Vec<_> =
+            rules.iter().filter_map(|rule| Some((recording(rule)?, rule))).collect();
         while !left.is_empty() {
-            let (waiting, ready): (Vec<_>, Vec<_>) = left.iter().partition(|(_, _, rule)| {
-                let read = evaluate(self, rule).metrics;
-                left.iter().any(|(name, ..)| read.iter().any(|metric| metric == name))
+            let names: BTreeSet<_> = left.iter().map(|((name, _), _)| name.clone()).collect();
+            let (waiting, ready): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, rule)| {
+                evaluate(self, rule).metrics.iter().any(|metric| names.contains(metric))
             });
             assert!(!ready.is_empty(), "rules that read each other: {waiting:?}");
-            for (name, labels, rule) in ready {
+            for ((name, labels), rule) in &ready {
                 let result = evaluate(self, rule).series;
                 self.add(name, with_labels(result.unwrap_or(Series::plain(name)), labels));
             }

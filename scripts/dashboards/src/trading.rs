@@ -36,7 +36,7 @@ pub(crate) fn dashboard() -> Dashboard {
 /// The share of validations that ended in a rejection.
 fn rejected(window: &str) -> String {
     format!(
-        r#"(sum(rate(smart_order_validations_total{{@, status="rejected"}}[{window}])) or vector(0)) / sum(rate(smart_order_validations_total{{@, status!="cancelled"}}[{window}]))"#
+        r#"(sum(rate(smart_order_validations_total{{@, status="rejected"}}[{window}])) or vector(0)) / sum(rate(smart_order_validations_total{{@, status=~"passed|rejected"}}[{window}]))"#
     )
 }
 
