@@ -29,7 +29,7 @@ fn a_full_disk_is_told_of_until_there_is_room() {
     incident.all_fire(&expected);
     limit(&incident, "unlimited");
     incident.resolves("pager", "HighAPIErrorRate");
-    incident.is_over(&expected);
+    incident.is_over(&expected, &[]);
     incident.nothing_has_drifted();
 }
 

@@ -1,4 +1,4 @@
-//! The backend is stopped while clients ask.
+//! The backend is stopped, or killed, while clients ask.
 
 use crate::incident::Incident;
 
@@ -20,6 +20,26 @@ fn a_backend_that_is_stopped_under_load_answers_what_it_has_begun_and_is_told_of
     incident.restart();
     incident.start_load();
     incident.resolves("pager", "BackendServiceDown");
-    incident.is_over(&["BackendServiceDown"]);
+    incident.is_over(&["BackendServiceDown"], &[]);
+    incident.nothing_has_drifted();
+}
+
+#[test]
+#[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
+fn a_backend_that_crashes_over_and_over_is_told_of_until_it_stays_up() {
+    let mut incident = Incident::healthy("crashes");
+    for crash in 1..=5 {
+        // They lose what they wait for.
+        incident.load.take().expect("there are clients").stop();
+        incident.backend.signal("KILL");
+        incident.backend.end();
+        incident.restart();
+        incident.start_load();
+        // A start that is not scraped is not seen.
+        incident.comes_true(&format!("changes(process_start_time_seconds[1h]) >= {crash}"));
+    }
+    incident.fires("pager", "BackendCrashLooping");
+    incident.resolves("pager", "BackendCrashLooping");
+    incident.is_over(&["BackendCrashLooping"], &[]);
     incident.nothing_has_drifted();
 }

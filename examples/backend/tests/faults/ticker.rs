@@ -21,7 +21,7 @@ fn a_slow_ticker_service_is_told_of_until_it_is_fast() {
     incident.all_fire(&expected);
     incident.backend.signal("USR1");
     incident.resolves("chat", "TickerServiceHighLatency");
-    incident.is_over(&expected);
+    incident.is_over(&expected, &[]);
     incident.nothing_has_drifted();
 }
 
@@ -34,7 +34,7 @@ fn a_dead_ticker_service_is_told_of_until_it_answers() {
     incident.backend.signal("USR1");
     incident.resolves("pager", "CircuitBreakerOpen");
     // Orders go by an estimate.
-    incident.is_over(&["CircuitBreakerOpen"]);
+    incident.is_over(&["CircuitBreakerOpen"], &[]);
     incident.nothing_has_drifted();
 }
 

@@ -1,0 +1,37 @@
+//! The clients are gone, or refused.
+
+use crate::incident::Incident;
+
+/// More than the rules compare with, half a minute ago.
+const BUSY: &str = r#"
+    max_over_time(avg_over_time(job:http_requests:rate5m{job="backend"}[1h])[4h:10m] offset 10m) > 5
+"#;
+
+#[test]
+#[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
+fn requests_that_stop_are_told_of_until_they_come_again() {
+    let mut incident = Incident::healthy("requests gone");
+    incident.comes_true(BUSY);
+    incident.stop_load();
+    incident.fires("pager", "TrafficStopped");
+    incident.start_load();
+    incident.resolves("pager", "TrafficStopped");
+    incident.is_over(&["TrafficStopped"], &[]);
+    incident.nothing_has_drifted();
+}
+
+#[test]
+#[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
+fn requests_that_are_refused_are_told_of_until_they_are_let_in() {
+    let mut incident = Incident::healthy("requests refused");
+    incident.comes_true(BUSY);
+    incident.stop_load();
+    // As after a key was rotated.
+    incident.start_load_with("signed with the key of yesterday");
+    incident.fires("pager", "MostRequestsRefused");
+    incident.stop_load();
+    incident.start_load();
+    incident.resolves("pager", "MostRequestsRefused");
+    incident.is_over(&["MostRequestsRefused"], &[]);
+    incident.nothing_has_drifted();
+}
