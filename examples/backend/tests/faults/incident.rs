@@ -7,6 +7,7 @@ use std::{
     io::Write,
     net::TcpStream,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,6 +32,9 @@ use crate::{
 /// How long anything of an incident may take. The longest is the page about an error budget: it looks back on 30
 /// minutes.
 const INCIDENT: Duration = Duration::from_mins(4);
+
+/// How often it is looked at.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// A page about an error budget, by its objective.
 #[macro_export]
@@ -147,7 +151,7 @@ impl Incident {
     #[track_caller]
     pub(crate) fn begin(&mut self) {
         self.start_load();
-        eventually(DEADLINE, || match self.prometheus.value("sum(http_requests_total)")? {
+        self.eventually(|| match self.prometheus.value("sum(http_requests_total)")? {
             enough if enough > 300.0 => Ok(()),
             few => Err(format!("{few} answers")),
         });
@@ -204,6 +208,8 @@ impl Incident {
     #[track_caller]
     fn eventually<T>(&self, mut ask: impl FnMut() -> Result<T, String>) -> T {
         eventually(INCIDENT, || {
+            // There are many who wait, on one machine.
+            thread::sleep(PAUSE);
             self.runbooks.borrow_mut().look(&self.prometheus);
             ask()
         })
