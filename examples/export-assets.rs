@@ -120,11 +120,16 @@ impl Options {
         let labels = labels.join(", ");
         let begins = |line: &str| {
             let line = line.trim_start();
-            line.starts_with("- record:") || line.starts_with("- alert:")
+            ["- record:", "- alert:", "- {"].iter().any(|start| line.starts_with(start))
         };
         let lines: Vec<&str> = rules.lines().collect();
         let mut out = Vec::new();
         for (at, &line) in lines.iter().enumerate() {
+            // A rule on one line, which has labels already.
+            if line.trim_start().starts_with("- {") {
+                out.push(line.replacen("labels: {", &format!("labels: {{{labels}, "), 1));
+                continue;
+            }
             let indent = &line[..line.len() - line.trim_start().len()];
             match line.trim_start().strip_prefix("labels:") {
                 Some("") => {

@@ -45,11 +45,15 @@ pub const DASHBOARDS: &[Asset] = assets![
 
 /// Alerts, objectives and their recordings, in the form of Prometheus' rule files.
 ///
-/// They expect the scrape job to be named `backend`. The runbooks that `runbook_url` names are in the
+/// They expect the scrape job to be named `backend`; `alerts/meta.yml` names other jobs as well, those of the
+/// monitoring itself. `alerts/calendar.yml` is a list of dates to keep up to date. The runbooks that `runbook_url` names are in the
 /// repository, in `monitoring/runbooks`.
 pub const RULES: &[Asset] = assets![
     "alerts/backend-alerts.yml",
+    "alerts/calendar.yml",
     "alerts/freshness.yml",
+    "alerts/meta.yml",
+    "alerts/outages.yml",
     "alerts/slo.yml",
     "alerts/telemetry.yml",
 ];

@@ -347,7 +347,7 @@ impl Builder {
     ///
     /// A value is not a line of a scrape. Each family with the label has a line for it, a histogram one for each bucket
     /// and two more, and that again for each value of the labels beside it. In the HTTP families an endpoint takes 2
-    /// lines, each method of it 46 more, and each status of such a method one more. [`Metrics::max_lines`] says how many
+    /// lines, each method of it 47 more, and each status of such a method one more. [`Metrics::max_lines`] says how many
     /// lines that makes at most.
     pub fn label_cap(mut self, cap: usize) -> Self {
         self.default_cap = cap;

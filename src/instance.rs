@@ -168,8 +168,12 @@ impl Metrics {
             self.count_failure("process", CallbackError::Nothing);
         }
         let failed = |name: &str, error| self.count_collector_failure(name, error);
-        self.database.pools.finish(&database, failed, |stats| self.database.set_pool(stats));
-        self.cache.redis_pools.finish(&redis, failed, |stats| self.cache.set_redis_pool(stats));
+        let of_database = |name: &str, stats| self.database.set_named_pool(name, stats);
+        let set = |stats| self.database.set_pool(stats);
+        self.database.pools.finish(&database, failed, of_database, set);
+        let of_redis = |name: &str, stats| self.cache.set_named_redis_pool(name, stats);
+        let set = |stats| self.cache.set_redis_pool(stats);
+        self.cache.redis_pools.finish(&redis, failed, of_redis, set);
         for on_scrape in mounted {
             if let Err(error) = on_scrape.finish() {
                 failed(on_scrape.name(), error);

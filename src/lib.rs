@@ -61,7 +61,7 @@
 //! | `message_type`, `error_type`, `exception_type` | names out of the protocol or the code, never texts of clients or errors | where the service fails |
 //! | `account_id` | ids of accounts as the service gives them, beside profit and strategies | personal data: [`Builder::without_account_ids`] shows sums alone, `Builder::hash_account_ids` (feature `hmac`) a keyed hash |
 //! | `family` | names of families | |
-//! | `callback` | names that the service gives its pools, registries and subsystems | how the service is made |
+//! | `pool`, `callback` | names that the service gives its pools, registries and subsystems | how the service is made |
 //! | `version`, `component` | what [`Builder::service`] was given | which weaknesses may be there |
 //!
 //! Users are counted by [`Metrics::track_user_activity`] without keeping or showing an id. An exemplar shows the id of a

@@ -64,11 +64,14 @@ impl PoolSources {
         true
     }
 
-    /// Removes a source; `false` if there is none of the name.
-    pub(crate) fn remove(&self, name: &str) -> bool {
+    /// Removes a source, whose gauges `clear` leaves out; `false` if there is none of the name.
+    pub(crate) fn remove(&self, name: &str, clear: impl FnOnce()) -> bool {
         let mut sources = self.sources.lock();
         let position = sources.callbacks.iter().position(|source| source.name() == name);
         let removed = position.map(|position| sources.callbacks.remove(position));
+        if removed.is_some() {
+            clear();
+        }
         drop(sources);
         removed.is_some()
     }
@@ -79,25 +82,28 @@ impl PoolSources {
         sources.callbacks.iter().map(|source| source.begin(now, deadline)).collect()
     }
 
-    /// Sets the gauges to the sum over all sources; to none, if one of them gave nothing and there is no sum. Without
-    /// sources they are left alone, after the last one was removed they are zero.
+    /// Sets the gauges of each source, and those of the sum over all: to none where a source gave nothing, and so there
+    /// is no sum. Without sources the sum is left alone, after the last one was removed it is zero.
     pub(crate) fn finish(
         &self,
         calls: &[Call<PoolStats>],
         mut failed: impl FnMut(&str, CallbackError),
+        set_each: impl Fn(&str, Option<PoolStats>),
         set: impl FnOnce(Option<PoolStats>),
     ) {
         let mut sum = Some(PoolStats::default());
+        let mut given = Vec::new();
         for call in calls {
-            match call.finish() {
-                Ok(stats) => sum = sum.map(|sum| sum.plus(stats)),
-                Err(error) => {
-                    failed(call.name(), error);
-                    sum = None;
-                }
-            }
+            let stats = call.finish().inspect_err(|error| failed(call.name(), *error)).ok();
+            sum = sum.zip(stats).map(|(sum, stats)| sum.plus(stats));
+            given.push((call.name(), stats));
         }
         let mut sources = self.sources.lock();
+        // One that was removed meanwhile has no gauges any more.
+        given.retain(|(name, _)| sources.callbacks.iter().any(|source| source.name() == *name));
+        for (name, stats) in given {
+            set_each(name, stats);
+        }
         let shown = mem::replace(&mut sources.shown, !calls.is_empty());
         if shown || !calls.is_empty() {
             set(sum);

@@ -120,7 +120,9 @@ pub(crate) struct Nest {
     pub(crate) first: bool,
     /// The position and the text of the value that takes what the cap leaves no room for.
     pub(crate) other: (u16, &'static str),
-    /// How many values there are, this one included.
+    /// The position and the text of the value that appears at zero with the first of its siblings, outside of the cap.
+    pub(crate) from_zero: Option<(u16, &'static str)>,
+    /// How many values there are, these included.
     pub(crate) values: usize,
     /// The default cap, as a multiple of that of the open label at the root.
     pub(crate) for_each: usize,
@@ -388,9 +390,10 @@ impl Domain {
             Some((nest, parent)) => {
                 let above = parent.bound();
                 let exempt = above.exempt * nest.values;
-                // One of the others below each is the one that takes the rest.
-                let rest = above.entries - above.exempt;
-                Bound { entries: self.cap() + self.guess_cap() + rest + exempt, exempt }
+                // Below each of the others are the one that takes the rest and the one that appears at zero.
+                let free = 1 + usize::from(nest.from_zero.is_some());
+                let free = (above.entries - above.exempt) * free;
+                Bound { entries: self.cap() + self.guess_cap() + free + exempt, exempt }
             }
         }
     }
@@ -684,8 +687,17 @@ impl Domain {
         position: u16,
         value: impl FnOnce() -> String,
     ) -> &'static Entry {
-        let Some((Nest { other: (other, text), .. }, _)) = self.nest else { return self.other() };
-        let claim = if position == other { Claim::Library } else { parent.claim };
+        let Some((Nest { other: (other, text), from_zero, .. }, _)) = self.nest else {
+            return self.other();
+        };
+        if let Some((zero, text)) = from_zero
+            && self.cap() > 0
+            && parent.children.find(zero).is_none()
+        {
+            self.add_child(parent, zero, text, Claim::Library);
+        }
+        let is_free = position == other || from_zero.is_some_and(|(zero, _)| position == zero);
+        let claim = if is_free { Claim::Library } else { parent.claim };
         let is_full = match claim {
             Claim::Capped => self.full.load(Relaxed),
             Claim::Guess => self.guesses_full.load(Relaxed),

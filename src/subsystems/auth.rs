@@ -56,7 +56,7 @@
 
 use std::time::Duration;
 
-use crate::{Counter, CounterFamily, Gauge, Histogram, Stopwatch};
+use crate::{Counter, CounterFamily, Gauge, Histogram, Stopwatch, guard::dropped};
 
 use super::helpers::helpers;
 
@@ -128,7 +128,9 @@ label_values! {
         Expired = "expired",
         /// It is malformed, its signature is wrong, or it is meant for another audience.
         Invalid = "invalid",
-        /// The guard was dropped without an outcome, by a panic or because the caller went away.
+        /// It could not be validated, without the keys for example, or the guard was dropped by a panic.
+        Error = "error",
+        /// The guard was dropped without an outcome: the caller went away.
         Cancelled = "cancelled",
     }
 }
@@ -201,7 +203,7 @@ helpers! {
 
     /// Starts the validation of a JSON Web Token; the guard records how it ended.
     pub fn start_jwt_validation(self) -> JwtValidationGuard {
-        JwtValidationGuard { watch: self.stopwatch(), status: JwtStatus::Cancelled }
+        JwtValidationGuard { watch: self.stopwatch(), status: None }
     }
 
     /// Counts the validation of an API key in `api_key_validations_total`.
@@ -249,35 +251,41 @@ helpers! {
     }
 }
 
-/// The validation of a JSON Web Token that is under way. Dropped without an outcome it is `cancelled`, also by
-/// a panic.
+/// The validation of a JSON Web Token that is under way. Dropped without an outcome it is `cancelled`, dropped
+/// by a panic `error`.
 #[derive(Debug)]
 #[must_use = "a guard dropped at once records a cancelled validation"]
 pub struct JwtValidationGuard {
     watch: Stopwatch,
-    status: JwtStatus,
+    status: Option<JwtStatus>,
 }
 
 impl JwtValidationGuard {
     /// The token is good.
     pub fn valid(mut self) {
-        self.status = JwtStatus::Valid;
+        self.status = Some(JwtStatus::Valid);
     }
 
     /// The token's time is over.
     pub fn expired(mut self) {
-        self.status = JwtStatus::Expired;
+        self.status = Some(JwtStatus::Expired);
     }
 
     /// The token is no good.
     pub fn invalid(mut self) {
-        self.status = JwtStatus::Invalid;
+        self.status = Some(JwtStatus::Invalid);
+    }
+
+    /// The token could not be validated.
+    pub fn error(mut self) {
+        self.status = Some(JwtStatus::Error);
     }
 }
 
 impl Drop for JwtValidationGuard {
     fn drop(&mut self) {
-        self.watch.metrics().track_jwt_validation(self.status, self.watch.elapsed());
+        let status = self.status.unwrap_or_else(|| dropped(JwtStatus::Error, JwtStatus::Cancelled));
+        self.watch.metrics().track_jwt_validation(status, self.watch.elapsed());
     }
 }
 
@@ -300,6 +308,7 @@ mod tests {
         start().valid();
         start().expired();
         start().invalid();
+        start().error();
         drop(start());
         std::panic::catch_unwind(|| {
             let _validation = start();
@@ -310,10 +319,11 @@ mod tests {
             (r#"jwt_validations_total{status="valid"}"#, 2.0),
             (r#"jwt_validations_total{status="expired"}"#, 1.0),
             (r#"jwt_validations_total{status="invalid"}"#, 1.0),
-            (r#"jwt_validations_total{status="cancelled"}"#, 2.0),
-            ("jwt_validation_duration_seconds_count", 6.0),
-            ("jwt_validation_duration_seconds_sum", 0.0024),
-            (r#"jwt_validation_duration_seconds_bucket{le="0.0005"}"#, 6.0),
+            (r#"jwt_validations_total{status="error"}"#, 2.0),
+            (r#"jwt_validations_total{status="cancelled"}"#, 1.0),
+            ("jwt_validation_duration_seconds_count", 7.0),
+            ("jwt_validation_duration_seconds_sum", 0.0028),
+            (r#"jwt_validation_duration_seconds_bucket{le="0.0005"}"#, 7.0),
         ]);
     }
 

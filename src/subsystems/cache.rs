@@ -10,7 +10,7 @@
 //! | `redis_commands_total`, `redis_command_duration_seconds` | `command`; `status` | [`Metrics::start_redis_command`], [`Metrics::track_redis_command`] |
 //! | `redis_connection_errors_total` | | [`RedisCommandGuard::connection_error`], [`Metrics::track_redis_connection_error`] |
 //! | `redis_reconnects_total` | | [`Metrics::track_redis_reconnect`] |
-//! | `redis_pool_connections` | `state` | [`Metrics::add_redis_pool_source`], [`Metrics::remove_redis_pool_source`], [`Metrics::update_redis_pool`] |
+//! | `redis_pool_connections`, `redis_pool_connections_by_pool` | `state`; `pool` | [`Metrics::add_redis_pool_source`], [`Metrics::remove_redis_pool_source`], [`Metrics::update_redis_pool`] |
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -43,8 +43,8 @@ use std::time::Duration;
 #[cfg(doc)]
 use crate::Metrics;
 use crate::{
-    Counter, CounterFamily, Domain, Gauge, GaugeFamily, HistogramFamily, LabelSet, Now, Open,
-    PoolStats, RatioWindow, Stopwatch, buckets,
+    Counter, CounterFamily, Domain, Gauge, GaugeFamily, HistogramFamily, LabelSet, LateGaugeFamily,
+    Now, Open, PoolStats, RatioWindow, Stopwatch, buckets,
     collect::{callback::Callback, given::Given, pool::PoolSources},
     guard::dropped,
 };
@@ -63,6 +63,7 @@ families! {
             pub(crate) given_hit_rates: Given<{ CacheLayer::COUNT }>,
             /// The pools that are read before a scrape.
             pub(crate) redis_pools: PoolSources,
+            pub(crate) redis_pool_names: Domain<RedisPool>,
         }
 
         /// Cache operations by layer and how they ended
@@ -116,6 +117,12 @@ families! {
         /// [`Metrics::add_redis_pool_source`] before every scrape, and absent in one in which a source gave nothing;
         /// or set, and zero before that.
         pub redis_pool_connections: GaugeFamily<RedisPoolState> = "redis_pool_connections",
+
+        /// Connections of each pool to Redis; total is the configured maximum
+        ///
+        /// Of the sources of [`Metrics::add_redis_pool_source`], by their names.
+        pub named_redis_pool_connections: LateGaugeFamily<(Open<RedisPool>, RedisPoolState)> =
+            "redis_pool_connections_by_pool",
 
         /// Connections to Redis that were made again after a loss
         pub redis_reconnects: Counter = "redis_reconnects_total",
@@ -208,6 +215,11 @@ label_values! {
 }
 
 open_labels! {
+    /// A pool of connections to Redis, by the name that the service gave it.
+    pub struct RedisPool(pool) [removable];
+}
+
+open_labels! {
     /// A Redis command in lower case, such as `hget`: its name alone, never its key.
     pub struct RedisCommand(command);
 }
@@ -247,14 +259,24 @@ impl CacheMetrics {
         }
     }
 
-    /// Sets the gauges of the pool, or leaves them out.
+    /// Sets the gauges of all pools, or leaves them out.
     pub(crate) fn set_redis_pool(&self, stats: Option<PoolStats>) {
-        for (state, connections) in [
-            (RedisPoolState::Active, stats.map(|stats| stats.active)),
-            (RedisPoolState::Idle, stats.map(|stats| stats.idle)),
-            (RedisPoolState::Total, stats.map(|stats| stats.max)),
-        ] {
+        for (state, connections) in states(stats) {
             let gauge = self.redis_pool_connections.get(state);
+            match connections {
+                Some(connections) => gauge.set(connections.into()),
+                None => gauge.clear(),
+            }
+        }
+    }
+
+    /// Sets the gauges of a pool, or leaves them out; `callback` is that of its source.
+    pub(crate) fn set_named_redis_pool(&self, callback: &str, stats: Option<PoolStats>) {
+        let name = callback.strip_prefix(SOURCE).unwrap_or(callback);
+        // Past the cap a pool is in the sum alone.
+        let Some(pool) = self.redis_pool_names.find(name) else { return };
+        for (state, connections) in states(stats) {
+            let gauge = self.named_redis_pool_connections.get((pool, state));
             match connections {
                 Some(connections) => gauge.set(connections.into()),
                 None => gauge.clear(),
@@ -271,6 +293,18 @@ impl CacheMetrics {
         let commands = self.redis_commands.get((command, status));
         self.redis_command_duration.get(command).observe_counted(duration, commands);
     }
+}
+
+/// What the callbacks of pools begin with, before their names.
+const SOURCE: &str = "redis_pool:";
+
+/// The connections of a pool by their state; of none if it could not be read.
+fn states(stats: Option<PoolStats>) -> [(RedisPoolState, Option<u32>); 3] {
+    [
+        (RedisPoolState::Active, stats.map(|stats| stats.active)),
+        (RedisPoolState::Idle, stats.map(|stats| stats.idle)),
+        (RedisPoolState::Total, stats.map(|stats| stats.max)),
+    ]
 }
 
 helpers! {
@@ -378,16 +412,18 @@ helpers! {
     /// `application_errors_total` as well, as `collector_panic` and `collector_timeout`. A pool that is closed for good
     /// is taken out by [`Metrics::remove_redis_pool_source`].
     pub fn add_redis_pool_source(self, name: &str, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
-        let callback = ["redis_pool:", name].concat();
+        let callback = [SOURCE, name].concat();
         if self.cache.redis_pools.add(Callback::new(callback.as_str(), move |_| source())) {
             _ = self.self_metrics.callbacks.get(&callback);
+            _ = self.cache.redis_pool_names.get(name);
         }
     }
 
     /// Takes a pool out that was added by this name; `false` if there is none. Without the last one, the gauges of the
     /// pool are zero.
     pub fn remove_redis_pool_source(self, name: &str) -> bool {
-        self.cache.redis_pools.remove(&["redis_pool:", name].concat())
+        let callback = [SOURCE, name].concat();
+        self.cache.redis_pools.remove(&callback, || _ = self.cache.redis_pool_names.remove(name))
     }
 }
 

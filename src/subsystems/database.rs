@@ -6,7 +6,7 @@
 //! | `database_rows_returned` | `query_type` | [`QueryGuard::rows`], [`Metrics::track_database_rows`] |
 //! | `database_errors_total` | `error_type` | [`QueryGuard::error`], [`Metrics::track_database_error`] |
 //! | `database_pool_acquires_total`, `database_pool_acquire_duration_seconds`, `database_pool_acquire_timeouts_total`, `database_pool_pending_acquires` | `status` | [`Metrics::start_database_acquire`], [`Metrics::track_database_acquire`] |
-//! | `database_pool_connections` | `state` | [`Metrics::add_database_pool_source`], [`Metrics::remove_database_pool_source`], [`Metrics::update_database_pool`] |
+//! | `database_pool_connections`, `database_pool_connections_by_pool` | `state`; `pool` | [`Metrics::add_database_pool_source`], [`Metrics::remove_database_pool_source`], [`Metrics::update_database_pool`] |
 //! | `database_transactions_total`, `database_transaction_duration_seconds` | `operation`; `outcome` | [`Metrics::start_database_transaction`], [`Metrics::track_database_transaction`] |
 //!
 //! ```
@@ -34,8 +34,8 @@ use std::time::Duration;
 #[cfg(doc)]
 use crate::Metrics;
 use crate::{
-    Counter, CounterFamily, Domain, GaugeFamily, Histogram, HistogramFamily, InFlight, Open,
-    PoolStats, Stopwatch, UpDownGauge, buckets,
+    Counter, CounterFamily, Domain, GaugeFamily, Histogram, HistogramFamily, InFlight,
+    LateGaugeFamily, Open, PoolStats, Stopwatch, UpDownGauge, buckets,
     collect::{callback::Callback, pool::PoolSources},
     guard::dropped,
 };
@@ -50,6 +50,7 @@ families! {
             pub operations: Domain<TransactionOperation>,
             /// The pools that are read before a scrape.
             pub(crate) pools: PoolSources,
+            pub(crate) pool_names: Domain<DatabasePool>,
         }
 
         /// Queries by what they do and how they ended
@@ -67,6 +68,13 @@ families! {
         /// [`Metrics::add_database_pool_source`] before every scrape, and absent in one in which a source gave nothing;
         /// or set, and zero before that.
         pub pool_connections: GaugeFamily<DatabasePoolState> = "database_pool_connections",
+
+        /// Connections of each pool; total is the configured maximum
+        ///
+        /// Of the sources of [`Metrics::add_database_pool_source`], by their names. In the sum of
+        /// `database_pool_connections` a pool that is full hides behind one that is idle.
+        pub named_pool_connections: LateGaugeFamily<(Open<DatabasePool>, DatabasePoolState)> =
+            "database_pool_connections_by_pool",
 
         /// Time a caller waited for a connection
         ///
@@ -188,6 +196,11 @@ label_values! {
 }
 
 open_labels! {
+    /// A pool, by the name that the service gave it.
+    pub struct DatabasePool(pool) [removable];
+}
+
+open_labels! {
     /// What a transaction is for: a name out of the code, such as `place_order`.
     pub struct TransactionOperation(operation);
 }
@@ -207,13 +220,9 @@ impl DatabaseMetrics {
         self.record_query(query_type, duration, status);
     }
 
-    /// Sets the gauges of the pool, or leaves them out.
+    /// Sets the gauges of all pools, or leaves them out.
     pub(crate) fn set_pool(&self, stats: Option<PoolStats>) {
-        for (state, connections) in [
-            (DatabasePoolState::Active, stats.map(|stats| stats.active)),
-            (DatabasePoolState::Idle, stats.map(|stats| stats.idle)),
-            (DatabasePoolState::Total, stats.map(|stats| stats.max)),
-        ] {
+        for (state, connections) in states(stats) {
             let gauge = self.pool_connections.get(state);
             match connections {
                 Some(connections) => gauge.set(connections.into()),
@@ -221,6 +230,32 @@ impl DatabaseMetrics {
             }
         }
     }
+
+    /// Sets the gauges of a pool, or leaves them out; `callback` is that of its source.
+    pub(crate) fn set_named_pool(&self, callback: &str, stats: Option<PoolStats>) {
+        let name = callback.strip_prefix(SOURCE).unwrap_or(callback);
+        // Past the cap a pool is in the sum alone.
+        let Some(pool) = self.pool_names.find(name) else { return };
+        for (state, connections) in states(stats) {
+            let gauge = self.named_pool_connections.get((pool, state));
+            match connections {
+                Some(connections) => gauge.set(connections.into()),
+                None => gauge.clear(),
+            }
+        }
+    }
+}
+
+/// What the callbacks of pools begin with, before their names.
+const SOURCE: &str = "database_pool:";
+
+/// The connections of a pool by their state; of none if it could not be read.
+fn states(stats: Option<PoolStats>) -> [(DatabasePoolState, Option<u32>); 3] {
+    [
+        (DatabasePoolState::Active, stats.map(|stats| stats.active)),
+        (DatabasePoolState::Idle, stats.map(|stats| stats.idle)),
+        (DatabasePoolState::Total, stats.map(|stats| stats.max)),
+    ]
 }
 
 helpers! {
@@ -300,8 +335,8 @@ helpers! {
         self.database.set_pool(Some(stats));
     }
 
-    /// Adds a pool that is read before every scrape, in place of one that was added by the same name; the pools of a
-    /// process are added up.
+    /// Adds a pool that is read before every scrape, in place of one that was added by the same name. It is shown by its
+    /// name in `database_pool_connections_by_pool`, and added up with the others in `database_pool_connections`.
     ///
     /// If a source gives `None`, panics, or takes longer than the
     /// [`Builder::collect_timeout`](crate::Builder::collect_timeout), there is no sum, and the gauges are absent in that
@@ -309,16 +344,18 @@ helpers! {
     /// in `application_errors_total` as well, as `collector_panic` and `collector_timeout`. A pool that is closed for
     /// good is taken out by [`Metrics::remove_database_pool_source`].
     pub fn add_database_pool_source(self, name: &str, source: impl Fn() -> Option<PoolStats> + Send + Sync + 'static) {
-        let callback = ["database_pool:", name].concat();
+        let callback = [SOURCE, name].concat();
         if self.database.pools.add(Callback::new(callback.as_str(), move |_| source())) {
             _ = self.self_metrics.callbacks.get(&callback);
+            _ = self.database.pool_names.get(name);
         }
     }
 
-    /// Takes a pool out that was added by this name; `false` if there is none. Without the last one, the gauges of the
-    /// pool are zero.
+    /// Takes a pool out that was added by this name; `false` if there is none. Its own gauges are
+    /// left out from then on; without the last pool, the gauges of the sum are zero.
     pub fn remove_database_pool_source(self, name: &str) -> bool {
-        self.database.pools.remove(&["database_pool:", name].concat())
+        let callback = [SOURCE, name].concat();
+        self.database.pools.remove(&callback, || _ = self.database.pool_names.remove(name))
     }
 }
 

@@ -149,7 +149,7 @@ impl OpenLabels for HttpResponse {
 
 impl NestedLabels for HttpResponse {
     type Parent = HttpRoute;
-    const NEST: Nest = Answer::NEST;
+    const NEST: Nest = Answer::OF_SERVER;
 }
 
 /// The endpoint of requests that no route fits.

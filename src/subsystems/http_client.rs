@@ -88,7 +88,7 @@ impl OpenLabels for UpstreamResponse {
 
 impl NestedLabels for UpstreamResponse {
     type Parent = UpstreamRoute;
-    const NEST: Nest = Answer::NEST;
+    const NEST: Nest = Answer::OF_CLIENT;
 }
 
 helpers! {

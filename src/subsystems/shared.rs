@@ -47,6 +47,7 @@ impl HttpMethod {
             label: "method",
             first,
             other: (other as u16, other.as_str()),
+            from_zero: None,
             values: Self::ALL.len(),
             for_each: 3,
         }
@@ -65,14 +66,24 @@ impl Answer {
     /// The values that are no statuses, for the catalog.
     pub(crate) const WORDS: &'static [&'static str] = &["error", "other"];
 
-    /// How the answers hang below a method.
-    pub(crate) const NEST: Nest = Nest {
-        label: "status",
-        first: false,
-        other: (Self::OTHER.position(), "other"),
-        values: Self::WORDS.len() + Self::STATUSES,
-        for_each: 10,
-    };
+    /// How the answers of the service hang below a method.
+    ///
+    /// A series that appears with its first event hides it from `rate` and `increase`, so failures stand at zero from the
+    /// first request on.
+    pub(crate) const OF_SERVER: Nest = Self::nest(Self(500), "500");
+    /// How the answers of an upstream hang below a method, likewise.
+    pub(crate) const OF_CLIENT: Nest = Self::nest(Self::ERROR, "error");
+
+    const fn nest(failure: Self, text: &'static str) -> Nest {
+        Nest {
+            label: "status",
+            first: false,
+            other: (Self::OTHER.position(), "other"),
+            from_zero: Some((failure.position(), text)),
+            values: Self::WORDS.len() + Self::STATUSES,
+            for_each: 10,
+        }
+    }
 
     /// How many statuses there are: 100 to 999.
     const STATUSES: usize = 900;

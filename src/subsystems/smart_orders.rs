@@ -133,7 +133,9 @@ label_values! {
         Passed = "passed",
         /// The order may not be placed.
         Rejected = "rejected",
-        /// The guard was dropped without an outcome, by a panic or because the caller went away.
+        /// It could not be carried out, or its guard was dropped by a panic.
+        Error = "error",
+        /// The guard was dropped without an outcome: the caller went away.
         Cancelled = "cancelled",
     }
 }
@@ -235,10 +237,9 @@ label_values! {
         Accepted = "accepted",
         /// The broker refused the order.
         Rejected = "rejected",
-        /// There was no answer: the call failed or timed out. The order may have been placed.
+        /// There was no answer: the call failed, timed out or panicked. The order may have been placed.
         Failed = "failed",
-        /// The guard was dropped without an outcome, by a panic or because the caller went away. The order
-        /// may have been placed.
+        /// The guard was dropped without an outcome: the caller went away. The order may have been placed.
         Cancelled = "cancelled",
     }
 }
@@ -288,6 +289,8 @@ pub enum ValidationOutcome {
     Passed,
     /// The order may not be placed, for this reason.
     Rejected(OrderRejectionReason),
+    /// The validation could not be carried out.
+    Error,
     /// The validation was given up.
     Cancelled,
 }
@@ -324,6 +327,7 @@ helpers! {
                 self.smart_orders.rejection_reasons.get(reason).inc();
                 ValidationStatus::Rejected
             }
+            ValidationOutcome::Error => ValidationStatus::Error,
             ValidationOutcome::Cancelled => ValidationStatus::Cancelled,
         };
         let validations = self.smart_orders.validations.get(status);
@@ -332,7 +336,7 @@ helpers! {
 
     /// Starts the validation of an order; the guard records how it ended.
     pub fn start_smart_order_validation(self) -> ValidationGuard {
-        ValidationGuard { watch: self.stopwatch(), outcome: ValidationOutcome::Cancelled }
+        ValidationGuard { watch: self.stopwatch(), outcome: None }
     }
 
     /// Counts a margin calculation that ended and observes how long it took.
@@ -385,7 +389,7 @@ helpers! {
 
     /// Starts to place an order; the guard records the answer of the broker.
     pub fn start_order(self, order_type: OrderType, side: OrderSide) -> OrderGuard {
-        OrderGuard { watch: self.stopwatch(), order_type, side, status: PlacementStatus::Cancelled }
+        OrderGuard { watch: self.stopwatch(), order_type, side, status: None }
     }
 
     /// Counts that an order came into `state`, in `order_state_transitions_total`.
@@ -449,29 +453,37 @@ helpers! {
     }
 }
 
-/// A validation that is under way. Dropped without an outcome, by a panic too, it is `cancelled`.
+/// A validation that is under way. Dropped without an outcome it is `cancelled`, dropped by a panic `error`.
 #[derive(Debug)]
 #[must_use = "a guard dropped at once records a cancelled validation"]
 pub struct ValidationGuard {
     watch: Stopwatch,
-    outcome: ValidationOutcome,
+    outcome: Option<ValidationOutcome>,
 }
 
 impl ValidationGuard {
     /// The order may be placed.
     pub fn passed(mut self) {
-        self.outcome = ValidationOutcome::Passed;
+        self.outcome = Some(ValidationOutcome::Passed);
     }
 
     /// The order may not be placed.
     pub fn rejected(mut self, reason: OrderRejectionReason) {
-        self.outcome = ValidationOutcome::Rejected(reason);
+        self.outcome = Some(ValidationOutcome::Rejected(reason));
+    }
+
+    /// The validation could not be carried out.
+    pub fn error(mut self) {
+        self.outcome = Some(ValidationOutcome::Error);
     }
 }
 
 impl Drop for ValidationGuard {
     fn drop(&mut self) {
-        self.watch.metrics().track_smart_order_validation(self.watch.elapsed(), self.outcome);
+        let outcome = self
+            .outcome
+            .unwrap_or_else(|| dropped(ValidationOutcome::Error, ValidationOutcome::Cancelled));
+        self.watch.metrics().track_smart_order_validation(self.watch.elapsed(), outcome);
     }
 }
 
@@ -515,26 +527,26 @@ impl Drop for MarginGuard {
     }
 }
 
-/// An order on its way to the broker. Dropped without an outcome, by a panic too, it is `cancelled`: nobody
-/// waited for the answer.
+/// An order on its way to the broker. Dropped without an outcome it is `cancelled`, as nobody waited for the answer;
+/// dropped by a panic it is `failed`.
 #[derive(Debug)]
 #[must_use = "a guard dropped at once records a cancelled placement"]
 pub struct OrderGuard {
     watch: Stopwatch,
     order_type: OrderType,
     side: OrderSide,
-    status: PlacementStatus,
+    status: Option<PlacementStatus>,
 }
 
 impl OrderGuard {
     /// The broker took the order. What becomes of it is told with [`Metrics::track_order_state`].
     pub fn accepted(mut self) {
-        self.status = PlacementStatus::Accepted;
+        self.status = Some(PlacementStatus::Accepted);
     }
 
     /// The broker took the order, and it is followed from here: it comes into the state `open`.
     pub fn accepted_open(mut self) -> OpenOrder {
-        self.status = PlacementStatus::Accepted;
+        self.status = Some(PlacementStatus::Accepted);
         let metrics = self.watch.metrics();
         metrics.smart_orders.state_transitions.get(OrderState::Open).inc();
         OpenOrder::new(metrics, self.order_type, self.side, Some(metrics.stopwatch()))
@@ -542,22 +554,25 @@ impl OrderGuard {
 
     /// The broker refused the order.
     pub fn rejected(mut self) {
-        self.status = PlacementStatus::Rejected;
+        self.status = Some(PlacementStatus::Rejected);
     }
 
     /// There was no answer.
     pub fn failed(mut self) {
-        self.status = PlacementStatus::Failed;
+        self.status = Some(PlacementStatus::Failed);
     }
 }
 
 impl Drop for OrderGuard {
     fn drop(&mut self) {
+        let status = self
+            .status
+            .unwrap_or_else(|| dropped(PlacementStatus::Failed, PlacementStatus::Cancelled));
         self.watch.metrics().track_order_placement(
             self.order_type,
             self.side,
             self.watch.elapsed(),
-            self.status,
+            status,
         );
     }
 }
@@ -660,10 +675,11 @@ mod tests {
         };
         start().passed();
         start().rejected(OrderRejectionReason::WideSpread);
+        start().error();
         drop(start());
         unwind(start());
         test.metrics.track_smart_order_validation(
-            Duration::from_millis(80),
+            Duration::from_millis(50),
             ValidationOutcome::Rejected(OrderRejectionReason::Other),
         );
         test.metrics
@@ -671,11 +687,12 @@ mod tests {
         test.assert_series(&[
             (r#"smart_order_validations_total{status="passed"}"#, 2.0),
             (r#"smart_order_validations_total{status="rejected"}"#, 2.0),
-            (r#"smart_order_validations_total{status="cancelled"}"#, 2.0),
+            (r#"smart_order_validations_total{status="error"}"#, 2.0),
+            (r#"smart_order_validations_total{status="cancelled"}"#, 1.0),
             (r#"smart_order_rejection_reasons_total{reason="wide_spread"}"#, 1.0),
             (r#"smart_order_rejection_reasons_total{reason="other"}"#, 1.0),
             (r#"smart_order_rejection_reasons_total{reason="high_impact"}"#, 0.0),
-            ("smart_order_validation_duration_seconds_count", 6.0),
+            ("smart_order_validation_duration_seconds_count", 7.0),
             ("smart_order_validation_duration_seconds_sum", 0.3),
         ]);
     }
@@ -746,7 +763,7 @@ mod tests {
             PlacementStatus::Failed,
         );
         for (status, count) in
-            [("accepted", 2.0), ("rejected", 1.0), ("failed", 2.0), ("cancelled", 2.0)]
+            [("accepted", 2.0), ("rejected", 1.0), ("failed", 3.0), ("cancelled", 1.0)]
         {
             let series = format!(
                 "orders_placed_total{{order_type=\"market\",side=\"sell\",status=\"{status}\"}}"

@@ -6,14 +6,30 @@ use crate::{
 };
 
 /// Alerts whose description names no limit: a state is what they are about, or a rate that it names itself.
-const WITHOUT_LIMIT: [&str; 7] = [
+const WITHOUT_LIMIT: [&str; 23] = [
+    "AlertsNotDelivered",
+    "AllInstancesDown",
+    "BackendCrashLooping",
     "BackendServiceDown",
     "CircuitBreakerOpen",
+    "ConfigurationReloadFailed",
+    "InstancesLost",
+    "MarketClosed",
     "MetricLabelOverflow",
     "MetricsCallbackFailing",
+    "MonitoringTargetDown",
     "NoActiveUsers",
+    "NotificationsFailing",
+    "PostgresUnreachable",
+    "RedisUnreachable",
+    "RuleEvaluationFailing",
     "SLOErrorBudgetBurn",
     "SLOErrorBudgetBurn",
+    "TickerSubscriptionsLost",
+    "TradingCalendarEnds",
+    "TrafficStopped",
+    "Watchdog",
+    "WebSocketClientsLost",
 ];
 
 /// The numbers that an expression compares with.
@@ -53,13 +69,13 @@ fn find(name: &str) -> Alert {
     alerts().into_iter().find(|alert| alert.name == name).expect(name)
 }
 
-/// The one number that an alert compares its value with; after `and` stand its guards.
+/// The one number that an alert compares its value with, once or more; after `and` stand its guards.
 #[track_caller]
 fn threshold(name: &str) -> f64 {
     let expr = find(name).expr;
     let value: Vec<&str> = expr.split_whitespace().take_while(|word| *word != "and").collect();
     match compared(&value.join(" ")).as_slice() {
-        [number] => *number,
+        [number, others @ ..] if others.iter().all(|other| equal(*other, *number)) => *number,
         numbers => panic!("{name} compares with {numbers:?}: {expr}"),
     }
 }

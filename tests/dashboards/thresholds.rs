@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Panels that show an alert and have other numbers: dashboard, panel, alert, reason.
-const OTHERWISE: [(&str, &str, &str, &str); 9] = [
+const OTHERWISE: [(&str, &str, &str, &str); 17] = [
     (
         "backend-api",
         "Instances up",
@@ -48,6 +48,39 @@ const OTHERWISE: [(&str, &str, &str, &str); 9] = [
         "MetricsCallbackFailing",
         "any at all: a step at 0 would colour none as well",
     ),
+    ("backend-api", "Instances up", "AllInstancesDown", "it is red at 0, and green from 1 on"),
+    ("backend-api", "Instances up", "MonitoringTargetDown", "that one is of other jobs"),
+    (
+        "backend-api",
+        "Error rate",
+        "EndpointFailing",
+        "that one is of an endpoint, on a panel of its own",
+    ),
+    (
+        "backend-api",
+        "Error rate",
+        "InstanceFailing",
+        "that one is of an instance, on a panel of its own",
+    ),
+    (
+        "backend-api",
+        "Failed share by endpoint",
+        "API_SLA_Breach_Availability",
+        "that one is an objective, on backend-slo",
+    ),
+    (
+        "backend-api",
+        "Failed share by instance",
+        "API_SLA_Breach_Availability",
+        "that one is an objective, on backend-slo",
+    ),
+    ("backend-api", "Uptime", "BackendCrashLooping", "how long it runs, not how often it started"),
+    (
+        "backend-trading",
+        "Ticker subscriptions",
+        "TickerSubscriptionsLost",
+        "0 is as it should be without clients",
+    ),
     (
         "backend-trading",
         "Circuit breaker",
@@ -69,11 +102,28 @@ const OTHERWISE: [(&str, &str, &str, &str); 9] = [
 ];
 
 /// Alerts that no panel shows, with the reason.
-const ON_NO_PANEL: [(&str, &str); 4] = [
+const ON_NO_PANEL: [(&str, &str); 18] = [
+    ("AlertsNotDelivered", "of the monitoring, not of the service"),
     ("CacheMissRateHigh", "the panel has the layers apart"),
+    ("ClockAhead", "panels have ages, which a clock that is ahead makes small"),
+    ("ConfigurationReloadFailed", "of the monitoring, not of the service"),
+    ("FirstRequestsFailing", "its series are too young for a rate"),
     ("HighAuthenticationFailureRate", "the panel has the rates, not their ratio"),
     ("HighDroppedRequestRate", "the panel has the rates, not their ratio"),
+    ("MarketClosed", "for Alertmanager alone"),
     ("MostRequestsDropped", "the panel has the rates, not their ratio"),
+    ("NotificationsFailing", "of the monitoring, not of the service"),
+    ("PostgresUnreachable", "of the exporter, not of the service"),
+    ("RedisUnreachable", "of the exporter, not of the service"),
+    ("RuleEvaluationFailing", "of the monitoring, not of the service"),
+    (
+        "ScrapeNearDeadline",
+        "the panel has the time without the network, not the share of the deadline",
+    ),
+    ("TradingCalendarEnds", "of the monitoring, not of the service"),
+    ("TrafficStopped", "the panel has the rate, not what it was before"),
+    ("Watchdog", "of the monitoring, not of the service"),
+    ("WebSocketClientsLost", "the panel has the number, not what it was before"),
 ];
 
 #[test]

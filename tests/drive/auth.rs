@@ -79,5 +79,6 @@ fn tokens(to: &mut Driver) {
     to.step_with("expired", |to| start(to).expired(), VALIDATED);
     to.step_with("invalid", |to| start(to).invalid(), VALIDATED);
     to.step_with("cancelled", |to| drop(start(to)), VALIDATED);
-    to.step_with("cancelled", |to| panic_with(start(to)), VALIDATED);
+    to.step_with("error", |to| start(to).error(), VALIDATED);
+    to.step_with("error", |to| panic_with(start(to)), VALIDATED);
 }

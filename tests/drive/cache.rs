@@ -55,6 +55,9 @@ pub(super) fn drive(to: &mut Driver) {
         redis_pool_connections{state="active"} = 5
         redis_pool_connections{state="idle"} = 3
         redis_pool_connections{state="total"} = 16
+        redis_pool_connections_by_pool{pool="quotes",state="active"} = 5
+        redis_pool_connections_by_pool{pool="quotes",state="idle"} = 3
+        redis_pool_connections_by_pool{pool="quotes",state="total"} = 16
         metrics_callback_failures_total{callback="redis_pool:quotes",reason="none"} +0
         metrics_callback_failures_total{callback="redis_pool:quotes",reason="panic"} +0
         metrics_callback_failures_total{callback="redis_pool:quotes",reason="timeout"} +0
@@ -66,6 +69,9 @@ pub(super) fn drive(to: &mut Driver) {
         redis_pool_connections{state="active"} = 0
         redis_pool_connections{state="idle"} = 0
         redis_pool_connections{state="total"} = 0
+        redis_pool_connections_by_pool{pool="quotes",state="active"} gone
+        redis_pool_connections_by_pool{pool="quotes",state="idle"} gone
+        redis_pool_connections_by_pool{pool="quotes",state="total"} gone
         "#,
     );
     to.step(
@@ -74,6 +80,20 @@ pub(super) fn drive(to: &mut Driver) {
         redis_pool_connections{state="active"} = 1
         redis_pool_connections{state="idle"} = 2
         redis_pool_connections{state="total"} = 8
+        "#,
+    );
+    to.step(
+        |to| {
+            let stats = PoolStats { active: 1, idle: 1, max: 4 };
+            call!(to.add_redis_pool_source("quotes", move || Some(stats)));
+        },
+        r#"
+        redis_pool_connections{state="active"} = 1
+        redis_pool_connections{state="idle"} = 1
+        redis_pool_connections{state="total"} = 4
+        redis_pool_connections_by_pool{pool="quotes",state="active"} = 1
+        redis_pool_connections_by_pool{pool="quotes",state="idle"} = 1
+        redis_pool_connections_by_pool{pool="quotes",state="total"} = 4
         "#,
     );
 }

@@ -21,6 +21,12 @@ pub(super) fn drive(to: &mut Driver) {
         database_pool_connections{state="active"} = 6
         database_pool_connections{state="idle"} = 10
         database_pool_connections{state="total"} = 50
+        database_pool_connections_by_pool{pool="orders",state="active"} = 3
+        database_pool_connections_by_pool{pool="orders",state="idle"} = 5
+        database_pool_connections_by_pool{pool="orders",state="total"} = 25
+        database_pool_connections_by_pool{pool="reports",state="active"} = 3
+        database_pool_connections_by_pool{pool="reports",state="idle"} = 5
+        database_pool_connections_by_pool{pool="reports",state="total"} = 25
         metrics_callback_failures_total{callback="database_pool:orders",reason="none"} +0
         metrics_callback_failures_total{callback="database_pool:orders",reason="panic"} +0
         metrics_callback_failures_total{callback="database_pool:orders",reason="timeout"} +0
@@ -35,6 +41,9 @@ pub(super) fn drive(to: &mut Driver) {
         database_pool_connections{state="active"} = 3
         database_pool_connections{state="idle"} = 5
         database_pool_connections{state="total"} = 25
+        database_pool_connections_by_pool{pool="reports",state="active"} gone
+        database_pool_connections_by_pool{pool="reports",state="idle"} gone
+        database_pool_connections_by_pool{pool="reports",state="total"} gone
         "#,
     );
     to.step(
@@ -43,6 +52,9 @@ pub(super) fn drive(to: &mut Driver) {
         database_pool_connections{state="active"} gone
         database_pool_connections{state="idle"} gone
         database_pool_connections{state="total"} gone
+        database_pool_connections_by_pool{pool="orders",state="active"} gone
+        database_pool_connections_by_pool{pool="orders",state="idle"} gone
+        database_pool_connections_by_pool{pool="orders",state="total"} gone
         metrics_callback_failures_total{callback="database_pool:orders",reason="none"} +1
         "#,
     );
@@ -69,6 +81,20 @@ pub(super) fn drive(to: &mut Driver) {
         database_pool_connections{state="active"} = 4
         database_pool_connections{state="idle"} = 6
         database_pool_connections{state="total"} = 20
+        "#,
+    );
+    to.step(
+        |to| {
+            let stats = PoolStats { active: 2, idle: 1, max: 5 };
+            call!(to.add_database_pool_source("orders", move || Some(stats)));
+        },
+        r#"
+        database_pool_connections{state="active"} = 2
+        database_pool_connections{state="idle"} = 1
+        database_pool_connections{state="total"} = 5
+        database_pool_connections_by_pool{pool="orders",state="active"} = 2
+        database_pool_connections_by_pool{pool="orders",state="idle"} = 1
+        database_pool_connections_by_pool{pool="orders",state="total"} = 5
         "#,
     );
 }

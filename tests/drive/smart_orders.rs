@@ -91,12 +91,19 @@ fn validations(to: &mut Driver) {
         smart_order_rejection_reasons_total{reason="wide_spread"} +1
         "#,
     );
-    let cancelled = r#"
+    to.step(
+        |to| drop(start(to)),
+        r#"
         smart_order_validations_total{status="cancelled"} +1
         smart_order_validation_duration_seconds observes 0.011
+        "#,
+    );
+    let error = r#"
+        smart_order_validations_total{status="error"} +1
+        smart_order_validation_duration_seconds observes 0.011
         "#;
-    to.step(|to| drop(start(to)), cancelled);
-    to.step(|to| panic_with(start(to)), cancelled);
+    to.step(|to| start(to).error(), error);
+    to.step(|to| panic_with(start(to)), error);
 }
 
 fn margins(to: &mut Driver) {
@@ -185,19 +192,19 @@ fn placements(to: &mut Driver) {
         order_placement_duration_seconds{order_type="limit"} observes 0.025
         "#,
     );
-    to.step(
-        |to| start(to).failed(),
-        r#"
+    let failed = r#"
         orders_placed_total{order_type="limit",side="buy",status="failed"} +1
+        order_placement_duration_seconds{order_type="limit"} observes 0.025
+        "#;
+    to.step(|to| start(to).failed(), failed);
+    to.step(|to| panic_with(start(to)), failed);
+    to.step(
+        |to| drop(start(to)),
+        r#"
+        orders_placed_total{order_type="limit",side="buy",status="cancelled"} +1
         order_placement_duration_seconds{order_type="limit"} observes 0.025
         "#,
     );
-    let cancelled = r#"
-        orders_placed_total{order_type="limit",side="buy",status="cancelled"} +1
-        order_placement_duration_seconds{order_type="limit"} observes 0.025
-        "#;
-    to.step(|to| drop(start(to)), cancelled);
-    to.step(|to| panic_with(start(to)), cancelled);
 
     let order = to.step(
         |to| start(to).accepted_open(),

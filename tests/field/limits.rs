@@ -97,7 +97,7 @@ fn the_help_says_what_of_a_body_is_counted() {
 
 /// `Builder::label_cap` says so.
 #[test]
-fn an_endpoint_is_2_lines_a_method_of_it_46_and_a_status_of_that_one() {
+fn an_endpoint_is_2_lines_a_method_of_it_47_and_a_status_of_that_one() {
     let metrics = Metrics::new();
     let mut lines = Vec::new();
     let (get, post) = (&Method::GET, &Method::POST);
@@ -110,5 +110,5 @@ fn an_endpoint_is_2_lines_a_method_of_it_46_and_a_status_of_that_one() {
         request.end();
         lines.push(metrics.to_text().lines().filter(|line| line.contains("\"/orders\"")).count());
     }
-    assert_eq!(lines, [2 + 46 + 1, 2 + 46 + 2, 2 + 2 * 46 + 3]);
+    assert_eq!(lines, [2 + 47 + 1, 2 + 47 + 2, 2 + 2 * 47 + 3]);
 }

@@ -139,6 +139,7 @@ arguments! {
     ValidationOutcome = prop_oneof![
         Just(ValidationOutcome::Passed),
         OrderRejectionReason::random().prop_map(ValidationOutcome::Rejected),
+        Just(ValidationOutcome::Error),
         Just(ValidationOutcome::Cancelled),
     ],
 }

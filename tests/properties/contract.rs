@@ -55,6 +55,7 @@ impl Family {
         self.kind == "histogram"
             || self.subsystem == "process"
             || self.name.ends_with("_timestamp_seconds")
+            || self.name.ends_with("_by_pool")
     }
 
     /// The label values of all series that go with these values of the free labels.

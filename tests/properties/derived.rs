@@ -7,7 +7,11 @@ use std::{
 
 use backend_metrics::{PoolStats, labels::ErrorSeverity};
 
-use crate::{arguments::PoolSource, contract::family, model::Model};
+use crate::{
+    arguments::PoolSource,
+    contract::{FAMILIES, family},
+    model::Model,
+};
 
 /// What has to be kept for it.
 #[derive(Debug, Default)]
@@ -130,17 +134,24 @@ impl Model {
                 None => sources.push((name, source)),
             }
             self.open("self", "callback", &callback(gauge, name));
+            self.open(family(gauge).subsystem, "pool", name);
         }
     }
 
     pub(crate) fn remove_pool(&mut self, gauge: &'static str, name: &'static str) {
-        self.derived.pools.entry(gauge).or_default().retain(|(known, _)| *known != name);
+        let sources = self.derived.pools.entry(gauge).or_default();
+        let before = sources.len();
+        sources.retain(|(known, _)| *known != name);
+        if sources.len() < before {
+            self.close(family(gauge).subsystem, "pool", name);
+        }
     }
 
     fn read_pools(&mut self, gauge: &'static str) {
         let sources = self.derived.pools.get(gauge).cloned().unwrap_or_default();
         let mut sum = Some(PoolStats::default());
         for (name, source) in &sources {
+            self.set_named_pool(gauge, name, *source);
             let reason = match source {
                 PoolSource::Open(stats) => {
                     sum = sum.map(|sum| PoolStats {
@@ -173,7 +184,30 @@ impl Model {
         }
     }
 
-    /// The three series of a pool.
+    /// The three series of one of several pools, if there was room for its name.
+    fn set_named_pool(&mut self, gauge: &'static str, name: &str, source: PoolSource) {
+        let family = FAMILIES.iter().find(|family| {
+            family.name.strip_suffix("_by_pool").is_some_and(|of_all| of_all == gauge)
+        });
+        let family = family.expect("each pool is told apart");
+        if !self.has_open(family.subsystem, "pool", name) {
+            return;
+        }
+        for state in ["active", "idle", "total"] {
+            let level = match (source, state) {
+                (PoolSource::Open(stats), "active") => Some(stats.active),
+                (PoolSource::Open(stats), "idle") => Some(stats.idle),
+                (PoolSource::Open(stats), _) => Some(stats.max),
+                _ => None,
+            };
+            match level {
+                Some(level) => self.set(family.name, &[name, state], level.into()),
+                None => self.clear_one(family.name, &[name, state]),
+            }
+        }
+    }
+
+    /// The three series of all pools.
     pub(crate) fn set_pool(&mut self, gauge: &'static str, stats: PoolStats) {
         self.set(gauge, &["active"], stats.active.into());
         self.set(gauge, &["idle"], stats.idle.into());

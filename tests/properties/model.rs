@@ -179,10 +179,17 @@ impl Model {
         method: &str,
         status: &str,
     ) -> String {
-        let (subsystem, endpoint) = to;
-        let first = format!("{subsystem}_requests_total");
-        let values = [endpoint, method, status].map(str::to_owned).to_vec();
-        self.below(to, "status", values, (10, "other"), &first)
+        // Failures stand at zero from the first request on, and take no place.
+        let (first, failure, labels) = match to {
+            ("http", endpoint) => ("http_requests_total", "500", [method, endpoint, "500"]),
+            (_, upstream) => ("http_client_requests_total", "error", [upstream, method, "error"]),
+        };
+        self.count(first, &labels, 0);
+        if status == failure {
+            return status.to_owned();
+        }
+        let values = [to.1, method, status].map(str::to_owned).to_vec();
+        self.below(to, "status", values, (10, "other"), first)
     }
 
     /// Whether an endpoint has a method already.
@@ -233,9 +240,9 @@ impl Model {
         let value = vec![cut(value)];
         let Some(domain) = self.domains.get_mut(&(subsystem, vec![name])) else { return };
         if domain.taken.remove(&value) {
-            for (name, numbers) in &mut self.numbers {
-                if family(name).subsystem == subsystem && !family(name).open().is_empty() {
-                    numbers.remove(&value);
+            for (of, numbers) in &mut self.numbers {
+                if family(of).subsystem == subsystem && family(of).open() == [name] {
+                    numbers.retain(|values, _| values[0] != value[0]);
                 }
             }
         }
@@ -301,6 +308,24 @@ impl Model {
     /// The levels of a gauge are known no longer.
     pub(crate) fn clear(&mut self, name: &'static str) {
         self.numbers.remove(name);
+    }
+
+    /// So is one of its series.
+    pub(crate) fn clear_one(&mut self, name: &'static str, values: &[&str]) {
+        if let Some(numbers) = self.numbers.get_mut(name) {
+            numbers.remove(&values.iter().map(|&value| value.to_owned()).collect::<Vec<_>>());
+        }
+    }
+
+    /// Whether there was room for a value of an open label.
+    pub(crate) fn has_open(
+        &self,
+        subsystem: &'static str,
+        name: &'static str,
+        value: &str,
+    ) -> bool {
+        let domain = self.domains.get(&(subsystem, vec![name]));
+        domain.is_some_and(|domain| domain.taken.contains(&[cut(value)][..]))
     }
 
     /// A level that is set is changed.

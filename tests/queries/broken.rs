@@ -170,6 +170,10 @@ fn functions_get_the_numbers_that_they_are_for() {
             &format!("http_panics_total: its {counter}"),
         ),
         (r#"http_panics_total{job="backend"}"#, &format!("http_panics_total: its {counter}")),
+        (
+            r#"sum(http_panics_total{job="backend"} unless on (instance) up{job="backend"} offset 5m)"#,
+            &format!("http_panics_total: its {counter}"),
+        ),
         (r#"sum(http_panics_total{job="backend"})"#, &format!("http_panics_total: its {counter}")),
         (
             r#"sum(http_panics_total{job="backend"}) > 5"#,
@@ -328,6 +332,19 @@ fn the_target_is_named() {
             r#"job:requests:rate5m is selected without job="backend""#,
         ),
         (Kind::Prose, "ALERTS", r#"ALERTS is selected without job="backend""#),
+        // Another job has these alone; this one has nothing that is of the service alone.
+        (Kind::Prose, "pg_up", r#"pg_up is selected without job="postgres""#),
+        (
+            Kind::Prose,
+            r#"max_over_time(pg_up{job=~"postgres"}[5m])"#,
+            r#"pg_up is selected without job="postgres""#,
+        ),
+        (Kind::Prose, r#"up{job=~"redis|.+"}"#, r#"up is selected without job="backend""#),
+        (
+            Kind::Prose,
+            r#"active_sessions{job="redis"}"#,
+            r#"active_sessions is selected without job="backend""#,
+        ),
         (target(), r#"up{job=~"$job"}"#, r#"up is selected without instance=~"$instance""#),
         (
             target(),

@@ -73,6 +73,8 @@ fn these_keep_the_rules() {
         r#"up{job="backend"} and on (instance) http_panics_total{job="backend"} > 0"#,
         r#"sum(http_panics_total{job="backend"} > bool 0)"#,
         r#"topk(3, increase(http_panics_total{job="backend"}[1h]))"#,
+        // Series that are new count from 0.
+        r#"sum(http_panics_total{job="backend"} unless http_panics_total{job="backend"} offset 10m)"#,
         // Quantiles.
         r#"histogram_quantile(0.9, rate(database_query_duration_seconds_bucket{job="backend"}[5m]))"#,
         r#"histogram_quantile(0.9, sum without (instance) (rate(database_query_duration_seconds_bucket{job="backend"}[5m])))"#,
@@ -95,6 +97,9 @@ fn these_keep_the_rules() {
         r#"sum by (version) (up{job="backend"} * on (job, instance) group_left (version) backend_service_info{job="backend"})"#,
         r#"(time() - process_start_time_seconds{job="backend"}) / 60"#,
         r#"max_over_time((up{job="backend"} == bool 1)[5m:15s])"#,
+        // The other jobs of the stack.
+        r#"min by (instance) (pg_up{job="postgres"})"#,
+        r#"up{job=~"postgres|redis"} == 0"#,
     ] {
         let found = evaluate(vocabulary(), &prose(text)).faults;
         assert!(found.is_empty(), "{text}: {found:?}");

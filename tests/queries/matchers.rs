@@ -9,7 +9,7 @@ use promql_parser::{
 use crate::{
     expressions::Kind,
     series::Series,
-    vocabulary::{OF_TARGETS, Vocabulary},
+    vocabulary::{OF_TARGETS, OTHER_JOBS, Vocabulary},
 };
 
 /// The label that is the name of the metric.
@@ -57,11 +57,13 @@ pub(crate) fn select(
     Some(series)
 }
 
-/// The metrics that a selector names: one, or for the jobs of the service each that tells them from others.
+/// The metrics that a selector names: one, or in a rule several, or for the jobs of the service each that tells them
+/// from others.
 fn metrics(kind: &Kind, selector: &VectorSelector) -> Vec<String> {
     let one = selector.name.clone();
     let several = selector.matchers.find_matchers(NAME);
-    let several = several.iter().filter(|_| is_of_jobs(kind));
+    let is_rule = matches!(kind, Kind::Recording { .. } | Kind::Alert { .. });
+    let several = several.iter().filter(|_| is_of_jobs(kind) || is_rule);
     one.into_iter()
         .chain(several.flat_map(|names| names.value.split('|').map(str::to_owned)))
         .collect()
@@ -77,7 +79,8 @@ fn is_of_any_job(metric: &str) -> bool {
     OF_TARGETS.contains(&metric) || metric.starts_with("process_") || metric.starts_with("ALERTS")
 }
 
-/// Every metric of a target is asked of the service's targets alone, by text that can be replaced.
+/// Every metric of a target is asked of the service's targets alone, by text that can be replaced; one that all targets
+/// or other jobs have may be asked of the jobs of the stack.
 fn require_target(
     kind: &Kind,
     selector: &VectorSelector,
@@ -94,10 +97,26 @@ fn require_target(
         Kind::Variable(_) | Kind::Annotation => &[("job", r#"job=~"$job""#)],
         Kind::Recording { .. } | Kind::Alert { .. } | Kind::Prose => &[("job", r#"job="backend""#)],
     };
+    let is_of_the_stack = |given: &[Matcher]| {
+        let mut jobs = given.iter().flat_map(|given| alternatives(&given.value));
+        !given.is_empty() && jobs.all(|job| OTHER_JOBS.contains(&job))
+    };
     for (label, matcher) in required {
-        let has_label = series.labels.get(*label).is_some_and(|label| label.always);
+        let Some(of_series) = series.labels.get(*label).filter(|label| label.always) else {
+            continue;
+        };
         let given = selector.matchers.find_matchers(label);
-        if has_label && !given.iter().any(|given| given.to_string() == *matcher) {
+        // One job alone has it, which is not the service.
+        let own =
+            of_series.values.iter().flatten().filter(|job| OTHER_JOBS.contains(&job.as_str()));
+        let own = own.map(|job| format!("job={job:?}"));
+        let matcher = own.last().filter(|_| *label == "job").unwrap_or((*matcher).to_owned());
+        let of_any = is_of_any_job(&series.metric);
+        let is_panel = matches!(kind, Kind::Target { .. });
+        if of_any && !is_panel && is_of_the_stack(&given) {
+            continue;
+        }
+        if !given.iter().any(|given| given.to_string() == matcher) {
             faults.push(format!("{} is selected without {matcher}", series.metric));
         }
     }

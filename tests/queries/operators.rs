@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use backend_metrics::Shared;
 use promql_parser::parser::{
-    BinModifier, BinaryExpr, LabelModifier, VectorMatchCardinality as Cardinality,
+    BinModifier, BinaryExpr, Expr, LabelModifier, VectorMatchCardinality as Cardinality,
 };
 
 use crate::{
@@ -35,7 +35,8 @@ impl Evaluator<'_> {
                     left,
                     right,
                 };
-                Value::Series(self.join(sides))
+                let series = self.join(sides);
+                Value::Series(if is_of_new_series(operation) { series.level() } else { series })
             }
             _ => Value::Unknown,
         }
@@ -58,6 +59,19 @@ impl Evaluator<'_> {
             }
         }
     }
+}
+
+/// Whether only those series are left that were not there some time ago: their counts since the start are those since
+/// then.
+fn is_of_new_series(operation: &BinaryExpr) -> bool {
+    let name = |expr: &Expr| match expr {
+        Expr::VectorSelector(selector) => selector.name.clone(),
+        _ => None,
+    };
+    let is_past =
+        matches!(&*operation.rhs, Expr::VectorSelector(selector) if selector.offset.is_some());
+    let same = name(&operation.lhs).is_some_and(|left| Some(left) == name(&operation.rhs));
+    operation.op.to_string() == "unless" && is_past && same
 }
 
 /// An operator between series.

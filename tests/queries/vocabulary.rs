@@ -17,7 +17,46 @@ pub(crate) const OF_TARGETS: &[&str] = &[
     "scrape_samples_post_metric_relabeling",
     "scrape_samples_scraped",
     "scrape_series_added",
+    "scrape_timeout_seconds",
 ];
+
+/// Metrics of other jobs that rules and runbooks ask for: the job, the name and the labels besides `job` and
+/// `instance`.
+const OF_OTHER_JOBS: &[(&str, &str, &[&str])] = &[
+    ("alertmanager", "alertmanager_config_last_reload_success_timestamp_seconds", &[]),
+    ("alertmanager", "alertmanager_config_last_reload_successful", &[]),
+    ("alertmanager", "alertmanager_notification_latency_seconds_bucket", &["integration", "le"]),
+    ("alertmanager", "alertmanager_notification_requests_failed_total", &["integration"]),
+    ("alertmanager", "alertmanager_notifications_failed_total", &["integration", "reason"]),
+    ("alertmanager", "alertmanager_notifications_total", &["integration"]),
+    ("node", "node_timex_offset_seconds", &[]),
+    ("node", "node_timex_sync_status", &[]),
+    ("postgres", "pg_settings_max_connections", &[]),
+    ("postgres", "pg_stat_activity_count", &["state"]),
+    ("postgres", "pg_up", &[]),
+    ("prometheus", "prometheus_config_last_reload_success_timestamp_seconds", &[]),
+    ("prometheus", "prometheus_config_last_reload_successful", &[]),
+    ("prometheus", "prometheus_notifications_alertmanagers_discovered", &[]),
+    ("prometheus", "prometheus_notifications_dropped_total", &[]),
+    ("prometheus", "prometheus_notifications_errors_total", &["alertmanager"]),
+    ("prometheus", "prometheus_notifications_queue_capacity", &[]),
+    ("prometheus", "prometheus_notifications_queue_length", &[]),
+    ("prometheus", "prometheus_rule_evaluation_failures_total", &["rule_group"]),
+    ("prometheus", "prometheus_rule_group_interval_seconds", &["rule_group"]),
+    ("prometheus", "prometheus_rule_group_iterations_missed_total", &["rule_group"]),
+    ("prometheus", "prometheus_rule_group_last_duration_seconds", &["rule_group"]),
+    ("prometheus", "prometheus_sd_refresh_failures_total", &["mechanism"]),
+    ("prometheus", "prometheus_tsdb_head_series", &[]),
+    ("redis", "redis_config_maxclients", &[]),
+    ("redis", "redis_connected_clients", &[]),
+    ("redis", "redis_memory_max_bytes", &[]),
+    ("redis", "redis_memory_used_bytes", &[]),
+    ("redis", "redis_up", &[]),
+];
+
+/// The jobs of the stack besides the service.
+pub(crate) const OTHER_JOBS: &[&str] =
+    &["alertmanager", "grafana", "loki", "node", "postgres", "prometheus", "redis"];
 
 /// The metrics by name, with what is known of their series.
 #[derive(Debug, Default)]
@@ -28,7 +67,7 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The families of the catalog, what Prometheus adds, and what these rules record, each from its record on.
+    /// The families of the catalog, what Prometheus adds, what other jobs expose, and what these rules record.
     pub(crate) fn new(rules: &[Expression]) -> Self {
         let mut this = Self::default();
         for entry in catalog() {
@@ -37,12 +76,15 @@ impl Vocabulary {
         for name in OF_TARGETS {
             this.add(name, of_target(name));
         }
-        for rule in rules {
-            if let Kind::Recording { name, labels } = &rule.kind {
-                let result = evaluate(&this, rule).series;
-                this.add(name, with_labels(result.unwrap_or(Series::plain(name)), labels));
-            }
+        for (job, name, labels) in OF_OTHER_JOBS {
+            let series = of_target(name).with("job", Label::of([*job]));
+            let series = labels.iter().fold(series, |series, label| series.with(label, Label::ANY));
+            let buckets = name.ends_with("_bucket");
+            let counts = buckets || name.ends_with("_total");
+            let number = if counts { Number::Counter } else { Number::Level };
+            this.add(name, Series { number, buckets, ..series });
         }
+        this.record(rules);
         for rule in rules {
             if let Kind::Alert { name, labels } = &rule.kind {
                 let result = evaluate(&this, rule).series;
@@ -65,6 +107,29 @@ impl Vocabulary {
                 format!("no metric is named {metric}")
             }
         })
+    }
+
+    /// Adds what the rules record: first the rules that read no recording, then those that read theirs.
+    fn record(&mut self, rules: &[Expression]) {
+        let mut left: Vec<(&str, &[(String, String)], &Expression)> = rules
+            .iter()
+            .filter_map(|rule| match &rule.kind {
+                Kind::Recording { name, labels } => Some((name.as_str(), labels.as_slice(), rule)),
+                _ => None,
+            })
+            .collect();
+        while !left.is_empty() {
+            let (waiting, ready): (Vec<_>, Vec<_>) = left.iter().partition(|(_, _, rule)| {
+                let read = evaluate(self, rule).metrics;
+                left.iter().any(|(name, ..)| read.iter().any(|metric| metric == name))
+            });
+            assert!(!ready.is_empty(), "rules that read each other: {waiting:?}");
+            for (name, labels, rule) in ready {
+                let result = evaluate(self, rule).series;
+                self.add(name, with_labels(result.unwrap_or(Series::plain(name)), labels));
+            }
+            left = waiting;
+        }
     }
 
     fn add_family(&mut self, family: &'static Definition) {

@@ -156,6 +156,24 @@ fn errors() -> Row {
                 .says("Answers of 5xx. One endpoint: its code or its data. All: a dependency.")
                 .query("{{endpoint}}", r#"sum by (endpoint) (rate(http_requests_total{@, status=~"5.."}[$__rate_interval]))"#)
                 .stacked(),
+            timeseries("Failed share by endpoint", unit::RATIO)
+                .says("Answers of 5xx among those of each endpoint. The alert is at 50%: an endpoint with little traffic can fail completely and be lost in the error rate of all.")
+                .nothing("No answer of 5xx")
+                .share("http_requests_total", &["endpoint"], r#"status=~"5..""#, "")
+                .limits(0.05, 0.5)
+                .alert("EndpointFailing"),
+            timeseries("Failed share by instance", unit::RATIO)
+                .says("Answers of 5xx among those of each instance. The alert is at 50%. One alone: take it out of the load balancer.")
+                .nothing("No answer of 5xx")
+                .share("http_requests_total", &["instance"], r#"status=~"5..""#, "")
+                .limits(0.05, 0.5)
+                .alert("InstanceFailing"),
+            timeseries("Refused share by instance", unit::RATIO)
+                .says("Answers of 401, 403 and 429 among all. The alert is at 50%, if fewer requests succeed as well: a lost key, or a limiter that counts wrong.")
+                .nothing("No request was refused")
+                .share("http_requests_total", &["instance"], r#"status=~"401|403|429""#, "")
+                .limit(0.5)
+                .alert("MostRequestsRefused"),
             timeseries("Cancelled requests by endpoint", unit::REQUESTS)
                 .says("Dropped before the end of the answer, by the client or by a timeout further out. Many at once: they ran into that timeout, so look at latency.")
                 .rate("http_requests_cancelled_total", &["endpoint"])

@@ -107,6 +107,11 @@ fn queries() -> Row {
                 .p95("database_query_duration_seconds", &["query_type"])
                 .limits(0.1, 0.5)
                 .alert("ElevatedDatabaseLatency"),
+            timeseries("Failed share of queries", unit::RATIO)
+                .says("By instance and kind. The alert is at 50%. All that write, and no select: the database is read-only. One instance: its connection or its schema.")
+                .share("database_queries_total", &["instance", "query_type"], r#"status="error""#, r#"status!="cancelled""#)
+                .limit(0.5)
+                .alert("DatabaseQueriesFailing"),
             timeseries("Database errors by type", unit::EVENTS)
                 .says("`connection_error`: it is gone. `timeout`: it is too busy. `deadlock`: two transactions met. `query_error`: the rest.")
                 .rate("database_errors_total", &["error_type"])
@@ -143,6 +148,13 @@ fn pool() -> Row {
                 .range(0.0, 1.0)
                 .alert("HighDatabasePoolUtilization")
                 .alert("DatabasePoolExhausted"),
+            timeseries("Pool utilisation by pool", unit::RATIO)
+                .says("The same for each named pool. In the sum a full pool hides behind an idle one.")
+                .query("{{instance}} {{pool}}", query::named_pool_in_use("$__rate_interval"))
+                .limits(0.75, 0.95)
+                .range(0.0, 1.0)
+                .alert("HighDatabasePoolUtilization")
+                .alert("DatabasePoolExhausted"),
             timeseries("Pool acquires", unit::OPERATIONS)
                 .says("Who asked for a connection, and how it ended. The objective is one timeout in 1,000.")
                 .rate("database_pool_acquires_total", &["status"])
@@ -162,6 +174,11 @@ fn cache() -> Row {
             timeseries("Cache operations/sec", unit::OPERATIONS)
                 .says("By operation and outcome. A read that misses memory and finds the value in Redis is a miss and a hit.")
                 .rate("cache_operations_total", &["operation", "status"]),
+            timeseries("Failed share of Redis operations", unit::RATIO)
+                .says("By instance. The alert is at 50%. A failure is neither a hit nor a miss, so the hit rate does not show it.")
+                .share("cache_operations_total", &["instance"], r#"cache_layer="l2_redis", status="error""#, r#"cache_layer="l2_redis", status!="cancelled""#)
+                .limit(0.5)
+                .alert("RedisOperationsFailing"),
             timeseries("Cache entries by layer", unit::NUMBER)
                 .says("Values kept. Redis is shared by the instances, so its number is theirs alike.")
                 .query("{{cache_layer}}", r#"max by (cache_layer) (cache_entries_total{@, cache_layer="l2_redis"}) or sum by (cache_layer) (cache_entries_total{@, cache_layer="l1_memory"})"#),
@@ -212,6 +229,9 @@ fn redis() -> Row {
                 .level("redis_pool_connections", &["state"])
                 .stacked()
                 .dashed("total"),
+            timeseries("Redis connections in use by pool", unit::NUMBER)
+                .says("Of each named pool, by instance.")
+                .query("{{instance}} {{pool}}", r#"sum by (instance, pool) (redis_pool_connections_by_pool{@, state="active"})"#),
         ],
     )
 }

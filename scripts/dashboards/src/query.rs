@@ -22,12 +22,30 @@ pub(crate) fn level(gauge: &str, by: &[&str]) -> String {
     sum(by, &format!("{gauge}{{@}}"))
 }
 
-/// The share of the pool's connections that is in use, by instance: the most at a scrape of the window. A pool that is
+/// The share of the pools' connections that is in use, by instance: the most at a scrape of the window. A pool that is
 /// empty for seconds is full again at most others.
 pub(crate) fn pool_in_use(window: &str) -> String {
-    let of = |state: &str| format!(r#"database_pool_connections{{@, state="{state}"}}"#);
+    in_use("database_pool_connections", &["instance"], window)
+}
+
+/// The same of each pool that has a name.
+pub(crate) fn named_pool_in_use(window: &str) -> String {
+    in_use("database_pool_connections_by_pool", &["instance", "pool"], window)
+}
+
+fn in_use(gauge: &str, by: &[&str], window: &str) -> String {
+    let of = |state: &str| format!(r#"{gauge}{{@, state="{state}"}}"#);
     let most = format!("max_over_time({}[{window}])", of("active"));
-    format!("{} / {}", sum(&["instance"], &most), sum(&["instance"], &of("total")))
+    format!("{} / {}", sum(by, &most), sum(by, &of("total")))
+}
+
+/// The share that some events of a counter have in others of it, by labels.
+pub(crate) fn share(counter: &str, by: &[&str], some: &str, of: &str) -> String {
+    let rate = |matcher: &str| {
+        let matcher = if matcher.is_empty() { String::new() } else { format!(", {matcher}") };
+        sum(by, &format!("rate({counter}{{@{matcher}}}[$__rate_interval])"))
+    };
+    format!("{} / ({} > 0)", rate(some), rate(of))
 }
 
 /// The query as it stands in the file.

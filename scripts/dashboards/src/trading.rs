@@ -140,6 +140,11 @@ fn orders() -> Row {
                 .colour("low", "green")
                 .colour("medium", "yellow")
                 .colour("high", "red"),
+            timeseries("Failed share of validations", unit::RATIO)
+                .says("Validations that ended in an error or a panic: neither passed nor rejected. The alert is at 20%.")
+                .share("smart_order_validations_total", &["instance"], r#"status="error""#, r#"status!="cancelled""#)
+                .limit(0.2)
+                .alert("OrderValidationsFailing"),
             timeseries("Market impact assessment duration (p95)", unit::SECONDS)
                 .says("A part of the validation.")
                 .p95("market_impact_assessment_duration_seconds", &[]),
@@ -155,6 +160,11 @@ fn lifecycle() -> Row {
             timeseries("Orders placed", unit::OPERATIONS)
                 .says("By type and how the exchange answered. `failed` never got there; `cancelled` was given up on the way: ask the exchange what became of it.")
                 .rate("orders_placed_total", &["order_type", "status"]),
+            timeseries("Failed share of orders", unit::RATIO)
+                .says("Orders without an answer of the broker, among those placed. The alert is at 20%. Such an order may have been placed: compare the order book before anyone sends it again.")
+                .share("orders_placed_total", &["instance"], r#"status="failed""#, r#"status!="cancelled""#)
+                .limit(0.2)
+                .alert("OrdersFailing"),
             timeseries("Order placement duration (p95)", unit::SECONDS)
                 .says("From sending an order to the exchange's answer.")
                 .p95("order_placement_duration_seconds", &["order_type"]),
@@ -234,14 +244,17 @@ fn ticker() -> Row {
                 .rate("ticker_service_retries_total", &["operation"]),
             timeseries("Ticker subscriptions", unit::NUMBER)
                 .says("Instruments that the service is asked to send.")
-                .level("ticker_service_subscriptions_active", &["instance"]),
+                .level("ticker_service_subscriptions_active", &["instance"])
+                .alert("TickerSubscriptionsLost"),
             timeseries("Ticks received", unit::EVENTS)
                 .says("Prices that came in. 0 in market hours is a dead feed.")
                 .rate("ticker_service_ticks_received_total", &["instance"])
                 .alert("TickerTicksStale"),
             timeseries("Tick latency", unit::SECONDS)
-                .says("From the exchange's time of a tick to its arrival. It rises when the service or the network falls behind; it jumps when a clock is wrong.")
-                .quantiles("ticker_service_tick_latency_seconds"),
+                .says("From the exchange's time of a tick to its arrival. It rises when the service or the network falls behind; it jumps when a clock is wrong. The alert is at a median of 5 s, where the histogram ends.")
+                .quantiles("ticker_service_tick_latency_seconds")
+                .limit(5.0)
+                .alert("TickerTicksLate"),
         ],
     )
 }
@@ -291,6 +304,11 @@ fn strategies() -> Row {
                 .rate("strategy_m2m_calculations_total", &["status"])
                 .limit(1.0)
                 .alert("StrategyM2MCalculationErrors"),
+            timeseries("Failed share of M2M calculations", unit::RATIO)
+                .says("The alert is at 20%: where strategies are few, errors never reach one a second.")
+                .share("strategy_m2m_calculations_total", &["instance"], r#"status="error""#, r#"status!="cancelled""#)
+                .limit(0.2)
+                .alert("StrategyM2MMostlyFailing"),
             timeseries("M2M calculation duration p95", unit::SECONDS)
                 .says("One strategy, all its instruments.")
                 .p95("strategy_m2m_calculation_duration_seconds", &[]),
@@ -449,6 +467,12 @@ fn workers() -> Row {
                 .limit(900.0)
                 .alert("PeriodicWorkerStale")
                 .alert("WorkerWithoutSuccess"),
+            timeseries("Age of the last success by instance", unit::SECONDS)
+                .says("Of each instance by itself. The alert is at 15 minutes with work all the time: the others hide one that hangs.")
+                .query("{{instance}} {{worker_type}}", "job_instance_worker_type:worker_last_success_age:seconds{@}")
+                .nothing("Rules are not loaded, or no worker has succeeded")
+                .limit(900.0)
+                .alert("WorkerStuck"),
             timeseries("Worker retries", unit::EVENTS)
                 .says("Tasks that were tried again.")
                 .rate("worker_task_retries_total", &["worker_type"]),

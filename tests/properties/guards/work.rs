@@ -34,10 +34,11 @@ guards! { for m, t, took:
     keeps {}
     begins {}
     uses {}
-    ends(status: JwtStatus, dropped: JwtStatus::Cancelled, panics: JwtStatus::Cancelled) {
+    ends(status: JwtStatus, dropped: JwtStatus::Cancelled, panics: JwtStatus::Error) {
         valid() => JwtStatus::Valid,
         expired() => JwtStatus::Expired,
         invalid() => JwtStatus::Invalid,
+        error() => JwtStatus::Error,
     } then { m.track_jwt_validation(status, took); }
 
     mod cache_operation: CacheGuard = start_cache_operation(operation: CacheOperation, layer: CacheLayer)
@@ -238,9 +239,10 @@ guards! { for m, t, took:
     keeps {}
     begins {}
     uses {}
-    ends(outcome: ValidationOutcome, dropped: ValidationOutcome::Cancelled, panics: ValidationOutcome::Cancelled) {
+    ends(outcome: ValidationOutcome, dropped: ValidationOutcome::Cancelled, panics: ValidationOutcome::Error) {
         passed() => ValidationOutcome::Passed,
         rejected(reason: OrderRejectionReason) => ValidationOutcome::Rejected(reason),
+        error() => ValidationOutcome::Error,
     } then { m.track_smart_order_validation(took, outcome); }
 
     mod margin: MarginGuard = start_margin_calculation(method: MarginMethod)
@@ -263,7 +265,7 @@ guards! { for m, t, took:
     keeps {}
     begins {}
     uses {}
-    ends(status: PlacementStatus, dropped: PlacementStatus::Cancelled, panics: PlacementStatus::Cancelled) {
+    ends(status: PlacementStatus, dropped: PlacementStatus::Cancelled, panics: PlacementStatus::Failed) {
         accepted() => PlacementStatus::Accepted,
         accepted_open(life: open_order::Life) via |order| {
             let told = open_order::Told {

@@ -17,6 +17,7 @@ helpers! { for m:
     fn track_smart_order_validation(took: Duration, outcome: ValidationOutcome) {
         let status = match outcome {
             ValidationOutcome::Passed => "passed",
+            ValidationOutcome::Error => "error",
             ValidationOutcome::Cancelled => "cancelled",
             ValidationOutcome::Rejected(reason) => {
                 m.count("smart_order_rejection_reasons_total", &[reason.as_str()], 1);

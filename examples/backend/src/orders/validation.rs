@@ -63,8 +63,11 @@ impl Orders {
                 validation.rejected(reason);
                 Err(Problem::Refused(text.to_owned()))
             }
-            // The order is not at fault: the guard, dropped, says that the validation was given up.
-            Err(Refusal::Unknown(problem)) => Err(problem),
+            // The order is not at fault.
+            Err(Refusal::Unknown(problem)) => {
+                validation.error();
+                Err(problem)
+            }
         }
     }
 

@@ -192,6 +192,12 @@ impl Panel {
         self.query(&legend(by), query::rate(counter, by))
     }
 
+    /// The share that some events of a counter have in others of it, by labels.
+    pub(crate) fn share(self, counter: &str, by: &[&str], some: &str, of: &str) -> Self {
+        let query = query::share(counter, by, some, of);
+        self.query(&legend(by), query).over_a_minute().range(0.0, 1.0)
+    }
+
     /// The sum of a gauge, by labels.
     pub(crate) fn level(self, gauge: &str, by: &[&str]) -> Self {
         self.query(&legend(by), query::level(gauge, by))
