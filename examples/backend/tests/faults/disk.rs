@@ -21,7 +21,14 @@ fn a_full_disk_is_told_of_until_there_is_room() {
             None => program.env_remove(name),
         };
     }
-    let expected = ["API_SLA_Breach_Availability", "HighAPIErrorRate", burn!("api-availability")];
+    let expected = [
+        "APIErrorRateAboveTarget",
+        "API_SLA_Breach_Availability",
+        "EndpointFailing",
+        "HighAPIErrorRate",
+        "OrdersFailing",
+        burn!("api-availability"),
+    ];
     let mut incident = Incident::prepare("disk full", Database::sqlite(), program, &[]);
     incident.begin();
     limit(&incident, "0");

@@ -18,7 +18,7 @@ use crate::{
     alertmanager::{Alertmanager, with_webhooks},
     backend::{self, Backend},
     faster::{faster, with_windows_divided},
-    load::{Load, Tally},
+    load::{Load, Request, Tally},
     postgres::Postgres,
     prometheus::{Prometheus, Sample},
     redis::Redis,
@@ -52,6 +52,8 @@ pub(crate) struct Incident {
     pub(crate) redis: Redis,
     pub(crate) database: Database,
     pub(crate) load: Option<Load>,
+    /// How many have logged in since the backend was started.
+    sessions: u32,
     /// What clients saw that have been stopped.
     tally: Tally,
     runbooks: RefCell<Runbooks>,
@@ -130,6 +132,7 @@ impl Incident {
             redis,
             database,
             load: None,
+            sessions: 0,
             tally: Tally::default(),
             runbooks: RefCell::default(),
             began: Instant::now(),
@@ -156,6 +159,7 @@ impl Incident {
             few => Err(format!("{few} answers")),
         });
         self.began = watch::wait_until_quiet(&self.prometheus);
+        self.runbooks = RefCell::default();
     }
 
     /// The `PostgreSQL` of the backend.
@@ -173,19 +177,34 @@ impl Incident {
         let listen = self.backend.address.to_string();
         let (database, redis) = (self.database.url(), self.redis.url());
         let arguments = ["--traffic", "0", "--database", &database, "--redis", &redis];
+        self.sessions = 0;
         self.backend = Backend::run(backend::command(&["--listen", &listen]).args(arguments));
     }
 
     /// Starts the clients.
     #[track_caller]
     pub(crate) fn start_load(&mut self) {
-        let token = self.backend.log_in("A-01");
+        let token = self.log_in("A-01");
         self.start_load_with(&token);
     }
 
     /// Starts clients that call with this token.
     pub(crate) fn start_load_with(&mut self, token: &str) {
         self.load = Some(Load::start(self.backend.address, token));
+    }
+
+    #[track_caller]
+    fn log_in(&mut self, account: &str) -> String {
+        self.sessions += 1;
+        self.backend.log_in(account)
+    }
+
+    /// Starts a client more, who asks this every so often.
+    #[track_caller]
+    pub(crate) fn start_load_of(&mut self, request: Request, pause: Duration) {
+        let token = self.log_in("A-02");
+        let more = Load::of(request, pause, self.backend.address, &token);
+        self.load = self.load.take().map(|load| load.and(more));
     }
 
     /// Stops the clients.
@@ -370,7 +389,7 @@ impl Incident {
             r#"http_client_active_requests{upstream="ticker"}"#.to_owned(),
             Box::new(|| 1.0),
         ));
-        levels.push(("active_sessions".to_owned(), Box::new(|| 1.0)));
+        levels.push(("active_sessions".to_owned(), Box::new(|| f64::from(self.sessions))));
         let instruments = || self.prometheus.value("fo_instruments_cached").unwrap_or(f64::NAN);
         levels.push(("ticker_service_subscriptions_active".to_owned(), Box::new(instruments)));
         let redis = || f64::from(self.redis.clients());

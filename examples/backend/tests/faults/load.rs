@@ -12,7 +12,7 @@ use std::{
 use crate::http;
 
 /// A request: method, endpoint, path, body.
-type Request = (&'static str, &'static str, &'static str, &'static str);
+pub(crate) type Request = (&'static str, &'static str, &'static str, &'static str);
 
 /// How many ask at once.
 const CLIENTS: usize = 8;
@@ -27,7 +27,7 @@ const REQUESTS: [Request; 6] = [
     ("POST", "/orders", "/orders", ORDER),
     ("GET", MONEYNESS, "/fo/NIFTY/moneyness", ""),
     ("GET", MONEYNESS, "/fo/BANKNIFTY/moneyness", ""),
-    ("GET", "/orders", "/orders", ""),
+    ("GET", "/strategies", "/strategies", ""),
     ("GET", MONEYNESS, "/fo/NIFTY/moneyness", ""),
     ("GET", MONEYNESS, "/fo/BANKNIFTY/moneyness", ""),
 ];
@@ -69,14 +69,9 @@ impl Load {
         Self { clients, stop }
     }
 
-    /// Starts a client that reads this endpoint every so often.
-    pub(crate) fn reading(
-        endpoint: &'static str,
-        pause: Duration,
-        backend: SocketAddr,
-        token: &str,
-    ) -> Self {
-        let requests = iter::repeat(("GET", endpoint, endpoint, ""));
+    /// Starts a client that asks this every so often.
+    pub(crate) fn of(request: Request, pause: Duration, backend: SocketAddr, token: &str) -> Self {
+        let requests = iter::repeat(request);
         let (client, stop) = client(backend, token, pause, requests);
         Self { clients: vec![client], stop: vec![stop] }
     }
@@ -113,7 +108,12 @@ fn client(
         while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let (method, endpoint, path, body) = requests.next().expect("there are more");
             let length = body.len().to_string();
-            let headers = [("Content-Length", length.as_str()), ("Authorization", &authorization)];
+            let headers = [
+                ("Content-Length", length.as_str()),
+                // Who takes JSON does not look.
+                ("Content-Type", "text/csv"),
+                ("Authorization", &authorization),
+            ];
             match http::send(backend, method, path, &headers, body) {
                 Ok(answer) => {
                     let status = answer.status.to_string();

@@ -26,6 +26,7 @@ mod faster;
 mod http;
 mod incident;
 mod load;
+mod monitoring;
 #[path = "../live/postgres.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod postgres;

@@ -2,18 +2,25 @@
 
 use std::time::Duration;
 
-use crate::{burn, incident::Incident, load::Load};
+use crate::{burn, incident::Incident, load::Request};
+
+/// A statement without a transaction: has what Redis knows of the account's statements forgotten.
+const FORGETS: Request =
+    ("POST", "/statements", "/statements", "Date,Description,Category,Amount\n");
 
 #[test]
 #[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
 fn a_database_that_is_killed_is_told_of_until_it_is_back() {
     // Callers wait for a second before they are refused.
     let expected = [
+        "APIErrorRateAboveTarget",
         "API_SLA_Breach_Availability",
         "API_SLA_Breach_Latency",
         "DatabaseAcquireTimeouts",
+        "EndpointFailing",
         "HighAPIErrorRate",
         "HighAPILatency",
+        "OrderValidationsFailing",
         burn!("api-availability"),
         burn!("api-latency-p99-1s"),
         burn!("db-acquire-timeouts"),
@@ -34,11 +41,13 @@ fn a_database_that_is_killed_is_told_of_until_it_is_back() {
 #[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
 fn a_redis_that_is_gone_is_told_of_until_it_is_back() {
     let mut incident = Incident::healthy("redis gone");
+    incident.start_load_of(FORGETS, Duration::from_millis(300));
     incident.redis.stop();
     incident.fires("pager", "RedisConnectionFailure");
+    incident.fires("pager", "RedisOperationsFailing");
     incident.redis.run();
     incident.resolves("pager", "RedisConnectionFailure");
-    incident.is_over(&["RedisConnectionFailure"], &[]);
+    incident.is_over(&["RedisConnectionFailure", "RedisOperationsFailing"], &[]);
     incident.nothing_has_drifted();
 }
 
@@ -82,10 +91,7 @@ fn an_endpoint_whose_table_is_missing_is_told_of_until_it_is_there() {
     ];
     let mut incident = Incident::healthy("table missing");
     incident.postgres().query("ALTER TABLE statement_transactions RENAME TO hidden");
-    let token = incident.backend.log_in("A-02");
-    let address = incident.backend.address;
-    let rare = Load::reading("/statements", Duration::from_secs(1), address, &token);
-    incident.load = incident.load.map(|load| load.and(rare));
+    incident.start_load_of(("GET", "/statements", "/statements", ""), Duration::from_secs(1));
     incident.fires("pager", "EndpointFailing");
     incident.all_fire(&expected);
     incident.postgres().query("ALTER TABLE hidden RENAME TO statement_transactions");
@@ -98,6 +104,7 @@ fn an_endpoint_whose_table_is_missing_is_told_of_until_it_is_there() {
 #[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
 fn a_redis_that_refuses_commands_is_told_of_until_it_obeys() {
     let mut incident = Incident::healthy("redis refuses");
+    incident.start_load_of(FORGETS, Duration::from_millis(300));
     incident.redis.refuse(true);
     incident.fires("pager", "RedisOperationsFailing");
     incident.redis.refuse(false);
