@@ -16,7 +16,11 @@ fn requests_that_stop_are_told_of_until_they_come_again() {
     incident.fires("pager", "TrafficStopped");
     incident.start_load();
     incident.resolves("pager", "TrafficStopped");
-    incident.is_over(&["TrafficStopped"], &[]);
+    let shows_nothing = [
+        ("websocket_connections_active", "nobody has a WebSocket"),
+        ("process_start_time_seconds", "it was not restarted"),
+    ];
+    incident.is_over(&["TrafficStopped"], &shows_nothing);
     incident.nothing_has_drifted();
 }
 
@@ -32,6 +36,7 @@ fn requests_that_are_refused_are_told_of_until_they_are_let_in() {
     incident.stop_load();
     incident.start_load();
     incident.resolves("pager", "MostRequestsRefused");
-    incident.is_over(&["MostRequestsRefused"], &[]);
+    let shows_nothing = [("api_key_validations_total", "nobody comes with a key")];
+    incident.is_over(&["MostRequestsRefused"], &shows_nothing);
     incident.nothing_has_drifted();
 }

@@ -68,7 +68,15 @@ fn a_crowd_is_told_of_until_it_leaves_and_who_does_not_read_is_cut_off() {
     drop(stalled);
     crowd.leave();
     incident.resolves("chat", "WebSocketConnectionsHigh");
-    incident.is_over(&["WebSocketConnectionsHigh"], &[]);
+    let shows_nothing = [
+        ("websocket_connections_total", "all of them came at once, and some time ago"),
+        (
+            "websocket_handshake_duration_seconds_bucket",
+            "all of them came at once, and some time ago",
+        ),
+        ("websocket_errors_total", "who was cut off is the first, and some time ago"),
+    ];
+    incident.is_over(&["WebSocketConnectionsHigh"], &shows_nothing);
     incident.nothing_has_drifted();
 }
 
@@ -89,7 +97,15 @@ fn websocket_clients_that_all_leave_are_told_of_until_they_are_back() {
     incident.fires("pager", "WebSocketClientsLost");
     let crowd = Crowd::new(address, REGULARS, &options);
     incident.resolves("pager", "WebSocketClientsLost");
-    incident.is_over(&["WebSocketClientsLost"], &[]);
+    let shows_nothing = [
+        ("websocket_connections_active", "0 is what it says"),
+        ("websocket_connections_total", "nobody tries to come back"),
+        ("websocket_handshake_duration_seconds_bucket", "nobody tries to come back"),
+        ("websocket_connection_duration_seconds_bucket", "a first value is no increase"),
+        ("websocket_errors_total", "they said good-bye"),
+        ("process_start_time_seconds", "it was not restarted"),
+    ];
+    incident.is_over(&["WebSocketClientsLost"], &shows_nothing);
     crowd.leave();
     incident.nothing_has_drifted();
 }

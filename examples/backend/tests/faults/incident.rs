@@ -22,7 +22,7 @@ use crate::{
     postgres::Postgres,
     prometheus::{Prometheus, Sample},
     redis::Redis,
-    runbooks::Runbooks,
+    runbooks::{Excuse, Runbooks},
     tempdir::TempDir,
     wait::{DEADLINE, eventually},
     watch::{self, TIMES},
@@ -34,7 +34,7 @@ use crate::{
 const INCIDENT: Duration = Duration::from_mins(4);
 
 /// How often it is looked at.
-const PAUSE: Duration = Duration::from_millis(300);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A page about an error budget, by its objective.
 #[macro_export]
@@ -154,12 +154,11 @@ impl Incident {
     #[track_caller]
     pub(crate) fn begin(&mut self) {
         self.start_load();
-        self.eventually(|| match self.prometheus.value("sum(http_requests_total)")? {
+        at_last(|| match self.prometheus.value("sum(http_requests_total)")? {
             enough if enough > 300.0 => Ok(()),
             few => Err(format!("{few} answers")),
         });
         self.began = watch::wait_until_quiet(&self.prometheus);
-        self.runbooks = RefCell::default();
     }
 
     /// The `PostgreSQL` of the backend.
@@ -217,53 +216,52 @@ impl Incident {
     #[track_caller]
     pub(crate) fn comes_true(&self, promql: &str) {
         let promql = with_windows_divided(promql, TIMES);
-        self.eventually(|| match self.prometheus.query(&promql).as_slice() {
+        self.read_until(|| match self.prometheus.query(&promql).as_slice() {
             [] => Err(format!("nothing of {promql}")),
             _ => Ok(()),
         });
     }
 
-    /// Waits, and meanwhile reads the runbooks of what fires.
+    /// Waits while the fault lasts, and meanwhile reads the runbooks of what fires.
     #[track_caller]
-    fn eventually<T>(&self, mut ask: impl FnMut() -> Result<T, String>) -> T {
-        eventually(INCIDENT, || {
-            // There are many who wait, on one machine.
-            thread::sleep(PAUSE);
-            self.runbooks.borrow_mut().look(&self.prometheus);
+    fn read_until(&self, mut ask: impl FnMut() -> Result<(), String>) {
+        let look = || self.runbooks.borrow_mut().look(&self.prometheus);
+        at_last(|| {
+            look();
             ask()
-        })
+        });
+        look();
     }
 
     /// Waits until the receiver is told of an alert.
     #[track_caller]
     pub(crate) fn fires(&self, receiver: &str, alert: &str) {
-        self.is_told(receiver, alert, "firing");
+        let since = Instant::now();
+        self.read_until(|| self.is_told(receiver, alert, "firing"));
+        println!("{}: {alert} fires after {:.0} s", self.name, since.elapsed().as_secs_f64());
     }
 
     /// Waits until the receiver is told that an alert is over.
     #[track_caller]
     pub(crate) fn resolves(&self, receiver: &str, alert: &str) {
-        self.is_told(receiver, alert, "resolved");
+        let since = Instant::now();
+        at_last(|| self.is_told(receiver, alert, "resolved"));
+        println!("{}: {alert} resolves after {:.0} s", self.name, since.elapsed().as_secs_f64());
     }
 
-    #[track_caller]
-    fn is_told(&self, receiver: &str, alert: &str, status: &str) {
-        let since = Instant::now();
-        self.eventually(|| {
-            let last = self.told(receiver);
-            match last.get(alert) {
-                Some(found) if found == status => Ok(()),
-                _ => Err(format!("{alert} is not {status}: {last:?}")),
-            }
-        });
-        println!("{}: {alert} {status} after {:.0} s", self.name, since.elapsed().as_secs_f64());
+    fn is_told(&self, receiver: &str, alert: &str, status: &str) -> Result<(), String> {
+        let last = self.told(receiver);
+        match last.get(alert) {
+            Some(found) if found == status => Ok(()),
+            _ => Err(format!("{alert} is not {status}: {last:?}")),
+        }
     }
 
     /// Waits until every one of these alerts has fired, whether someone is told of it or another explains it: a fault
     /// that ends then has had its consequences.
     #[track_caller]
     pub(crate) fn all_fire(&self, alerts: &[&str]) {
-        self.eventually(|| {
+        self.read_until(|| {
             let fired = watch::fired(&self.prometheus, self.began);
             let silent: Vec<_> = alerts.iter().filter(|alert| !fired.contains(**alert)).collect();
             if silent.is_empty() {
@@ -275,12 +273,12 @@ impl Incident {
     }
 
     /// Waits until nothing pages any more. Sees that nothing has fired but this, and that each query in the runbooks of
-    /// it has shown something, but for those that have one of these parts, for this reason.
+    /// it has shown something while the fault lasted, but for those that have one of these parts, for this reason.
     #[track_caller]
-    pub(crate) fn is_over(&self, expected: &[&str], shows_nothing: &[(&str, &str)]) {
+    pub(crate) fn is_over(&self, expected: &[&str], shows_nothing: &[Excuse]) {
         // A group is one incident to the pager, and ends with a notification that all of it is over. Of an alert that
         // another explains by then it is not told by name.
-        self.eventually(|| {
+        at_last(|| {
             let posts = self.webhook.posts("/pager").into_iter();
             let groups: BTreeMap<_, _> = posts
                 .map(|post| (text(&post.body["groupKey"]), text(&post.body["status"])))
@@ -416,6 +414,16 @@ impl Incident {
         }
         levels
     }
+}
+
+/// Waits for what may take as long as an incident.
+#[track_caller]
+fn at_last(mut ask: impl FnMut() -> Result<(), String>) {
+    eventually(INCIDENT, || {
+        // Many wait, on one machine.
+        thread::sleep(PAUSE);
+        ask()
+    });
 }
 
 fn text(value: &Value) -> String {

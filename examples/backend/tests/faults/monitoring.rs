@@ -1,14 +1,24 @@
 //! The monitoring itself has a fault: a receiver that answers with errors, a rule that fails, a file that cannot be
 //! loaded, a service that is down.
 
-use std::{collections::BTreeSet, fs, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::TcpListener,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     alertmanager::{Alertmanager, with_webhooks},
     faster::faster,
+    postgres::Postgres,
+    process::Process,
     prometheus::Prometheus,
+    redis::Redis,
     runbooks::Runbooks,
     server::{Server, TEXT},
     tempdir::TempDir,
@@ -24,8 +34,26 @@ const WRONG: &str = r#"
     groups: [{name: wrong, interval: 1s, rules: [{record: wrong, expr: "up * on () up"}]}]
 "#;
 
+/// An exporter beside a server.
+struct Exporter {
+    address: String,
+    _process: Process,
+}
+
+impl Exporter {
+    /// Starts the program with this flag for where it listens.
+    #[track_caller]
+    fn start(command: &mut Command, listen: &str) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let address = free.expect("a port is free").to_string();
+        command.arg(format!("{listen}={address}"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { address, _process: Process::spawn(command) }
+    }
+}
+
 #[test]
-#[ignore = "needs Prometheus and Alertmanager: run scripts/test"]
+#[ignore = "needs PostgreSQL, Redis, their exporters, Prometheus and Alertmanager: run scripts/test"]
 fn a_fault_of_the_monitoring_is_told_of_until_it_is_mended() {
     let webhook = Webhook::start();
     webhook.refuse(Some("/pager"));
@@ -34,6 +62,16 @@ fn a_fault_of_the_monitoring_is_told_of_until_it_is_mended() {
     let alertmanager =
         Alertmanager::start(&with_webhooks(&faster(&routes, TIMES), webhook.address()));
     let backend = Server::exposing(TEXT, "");
+    let (mut postgres, mut redis) = (Postgres::start(), Redis::start());
+    let url = format!("{}?sslmode=disable", postgres.url());
+    let postgres_exporter = Exporter::start(
+        Command::new("prometheus-postgres-exporter").env("DATA_SOURCE_NAME", url),
+        "--web.listen-address",
+    );
+    let redis_exporter = Exporter::start(
+        Command::new("prometheus-redis-exporter").arg(format!("-redis.addr={}", redis.url())),
+        "-web.listen-address",
+    );
     let directory = TempDir::new();
     let write = |name: &str, text: &str| {
         fs::write(directory.join(name), text).expect("the directory can be written to");
@@ -52,6 +90,8 @@ fn a_fault_of_the_monitoring_is_told_of_until_it_is_mended() {
         "scrape_configs": [
             target("backend", backend.address().to_string()),
             target("alertmanager", alertmanager.address().to_string()),
+            target("postgres", postgres_exporter.address),
+            target("redis", redis_exporter.address),
             // Nobody listens there.
             target("grafana", "127.0.0.1:1".to_owned()),
             {"job_name": "prometheus", "file_sd_configs": [{"files": [own]}]},
@@ -60,6 +100,10 @@ fn a_fault_of_the_monitoring_is_told_of_until_it_is_mended() {
     let prometheus = Prometheus::start(&config.to_string());
     write("own.json", &json!([{"targets": [prometheus.address.to_string()]}]).to_string());
     eventually(DEADLINE, || prometheus.value(r#"prometheus_config_last_reload_successful == 1"#));
+    prometheus.wait_for("pg_up", 1.0);
+    prometheus.wait_for("redis_up", 1.0);
+    postgres.kill();
+    redis.stop();
     write("wrong.yml", "groups: nothing that is loaded");
     prometheus.reload();
 
@@ -68,30 +112,50 @@ fn a_fault_of_the_monitoring_is_told_of_until_it_is_mended() {
         "ConfigurationReloadFailed",
         "MonitoringTargetDown",
         "NotificationsFailing",
+        "PostgresUnreachable",
+        "RedisUnreachable",
         "RuleEvaluationFailing",
     ]);
-    let mut runbooks = Runbooks::default();
-    let mut told = |status: &str, expected: &BTreeSet<&str>| {
-        eventually(DEADLINE, || {
-            thread::sleep(Duration::from_millis(300));
-            runbooks.look(&prometheus);
-            let mut last = std::collections::BTreeMap::new();
-            for alert in webhook.alerts("/chat").into_iter().chain(webhook.alerts("/pager")) {
-                last.insert(watch::name(&alert["labels"]), alert["status"].clone());
-            }
-            let told: BTreeSet<&str> = last
-                .iter()
-                .filter(|(_, last)| *last == status)
-                .map(|(name, _)| name.as_str())
-                .collect();
-            if told == *expected { Ok(()) } else { Err(format!("{status}: {told:?}")) }
-        });
+    let told_last = || -> BTreeMap<String, String> {
+        let alerts = webhook.alerts("/chat").into_iter().chain(webhook.alerts("/pager"));
+        let status = |alert: &Value| alert["status"].as_str().unwrap_or_default().to_owned();
+        alerts.map(|alert| (watch::name(&alert["labels"]), status(&alert))).collect()
     };
-    told("firing", &expected);
+    let fires = |expected: &BTreeSet<&str>| {
+        thread::sleep(Duration::from_secs(1));
+        let last = told_last();
+        let fire = last.iter().filter(|(_, status)| *status == "firing");
+        let fire: BTreeSet<&str> = fire.map(|(name, _)| name.as_str()).collect();
+        if fire == *expected { Ok(()) } else { Err(format!("{last:?}")) }
+    };
+    let mut runbooks = Runbooks::default();
+    eventually(DEADLINE, || {
+        runbooks.look(&prometheus);
+        fires(&expected)
+    });
+    runbooks.look(&prometheus);
+    // By the way that does not fail.
+    let chat = webhook.alerts("/chat");
+    assert!(chat.iter().any(|alert| alert["labels"]["alertname"] == "NotificationsFailing"));
+
+    postgres.run();
+    redis.run();
     write("wrong.yml", "groups: []");
     prometheus.reload();
     webhook.refuse(None);
     // Grafana stays away.
-    told("firing", &BTreeSet::from(["MonitoringTargetDown"]));
-    runbooks.check("monitoring", &[]);
+    eventually(DEADLINE, || fires(&BTreeSet::from(["MonitoringTargetDown"])));
+    runbooks.check(
+        "monitoring",
+        &[
+            (r#"up{job="node"}"#, "there is none"),
+            (r#"up{job="grafana"}"#, "0 is what it says"),
+            (r#"up{job="loki"}"#, "there is none"),
+            (r#"ALERTS{job="backend",alertstate="firing"}"#, "the backend is well"),
+            (r#"{job="backend"}"#, "the backend of this test has no metrics"),
+            (r#"cache_operations_total{job="backend""#, "the backend of this test has no metrics"),
+            (r#"database_queries_total{job="backend""#, "the backend of this test has no metrics"),
+            ("prometheus_config_last_reload_successful", "0 is what it says"),
+        ],
+    );
 }

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{burn, incident::Incident, load::Request};
+use crate::{
+    burn,
+    incident::Incident,
+    load::Request,
+    runbooks::{NO_PANIC, NO_SOCKET, TICKER_ANSWERS},
+};
 
 /// A statement without a transaction: has what Redis knows of the account's statements forgotten.
 const FORGETS: Request =
@@ -33,7 +38,17 @@ fn a_database_that_is_killed_is_told_of_until_it_is_back() {
     incident.postgres().run();
     incident.resolves("pager", "DatabaseAcquireTimeouts");
     incident.resolves("pager", "HighAPIErrorRate");
-    incident.is_over(&expected, &[]);
+    let shows_nothing = [
+        NO_PANIC,
+        ("redis_connection_errors_total", "Redis is well"),
+        (r#"cache_layer="l2_redis""#, "nothing is asked of Redis"),
+        ("unhandled_exceptions_total", "nothing panics"),
+        (
+            "OrderValidationsFailing: sum by (instance, error_type) (rate(database_errors_total",
+            "by then nobody gets a connection on which there could be an error",
+        ),
+    ];
+    incident.is_over(&expected, &[&shows_nothing[..], &TICKER_ANSWERS, &NO_SOCKET].concat());
     incident.nothing_has_drifted();
 }
 
@@ -47,7 +62,8 @@ fn a_redis_that_is_gone_is_told_of_until_it_is_back() {
     incident.fires("pager", "RedisOperationsFailing");
     incident.redis.run();
     incident.resolves("pager", "RedisConnectionFailure");
-    incident.is_over(&["RedisConnectionFailure", "RedisOperationsFailing"], &[]);
+    let shows_nothing = [("redis_reconnects_total", "nobody is connected again until it is over")];
+    incident.is_over(&["RedisConnectionFailure", "RedisOperationsFailing"], &shows_nothing);
     incident.nothing_has_drifted();
 }
 
@@ -73,7 +89,12 @@ fn a_database_that_is_read_only_is_told_of_until_it_can_be_written_to() {
     incident.all_fire(&expected);
     incident.postgres().set("default_transaction_read_only", None);
     incident.resolves("pager", "DatabaseQueriesFailing");
-    incident.is_over(&expected, &[]);
+    let shows_nothing = [
+        NO_PANIC,
+        ("redis_connection_errors_total", "Redis is well"),
+        ("database_pool_acquire_timeouts_total", "nobody waits for a connection"),
+    ];
+    incident.is_over(&expected, &[&shows_nothing[..], &TICKER_ANSWERS, &NO_SOCKET].concat());
     let reads = r#"sum(database_queries_total{status="error",query_type="select"}) or vector(0)"#;
     assert_eq!(incident.prometheus.value(reads), Ok(0.0));
     incident.nothing_has_drifted();
@@ -96,7 +117,9 @@ fn an_endpoint_whose_table_is_missing_is_told_of_until_it_is_there() {
     incident.all_fire(&expected);
     incident.postgres().query("ALTER TABLE hidden RENAME TO statement_transactions");
     incident.resolves("pager", "EndpointFailing");
-    incident.is_over(&expected, &[]);
+    let shows_nothing =
+        [NO_PANIC, ("database_pool_acquire_timeouts_total", "nobody waits for a connection")];
+    incident.is_over(&expected, &[&shows_nothing[..], &TICKER_ANSWERS, &NO_SOCKET].concat());
     incident.nothing_has_drifted();
 }
 
@@ -109,6 +132,10 @@ fn a_redis_that_refuses_commands_is_told_of_until_it_obeys() {
     incident.fires("pager", "RedisOperationsFailing");
     incident.redis.refuse(false);
     incident.resolves("pager", "RedisOperationsFailing");
-    incident.is_over(&["RedisOperationsFailing"], &[]);
+    let shows_nothing = [
+        ("redis_connection_errors_total", "clients stay connected"),
+        ("redis_reconnects_total", "clients stay connected"),
+    ];
+    incident.is_over(&["RedisOperationsFailing"], &shows_nothing);
     incident.nothing_has_drifted();
 }
