@@ -1,6 +1,9 @@
 //! The clients are gone, or refused.
 
-use crate::incident::Incident;
+use crate::{
+    incident::Incident,
+    runbooks::Excuse::{Maybe, Nothing},
+};
 
 /// More than the rules compare with, half a minute ago.
 const BUSY: &str = r#"
@@ -17,8 +20,9 @@ fn requests_that_stop_are_told_of_until_they_come_again() {
     incident.start_load();
     incident.resolves("pager", "TrafficStopped");
     let shows_nothing = [
-        ("websocket_connections_active", "nobody has a WebSocket"),
-        ("process_start_time_seconds", "it was not restarted"),
+        Maybe("(rate(http_requests_total{", "0 is what it says in the end"),
+        Nothing("websocket_connections_active", "nobody has a WebSocket"),
+        Nothing("process_start_time_seconds", "it was not restarted"),
     ];
     incident.is_over(&["TrafficStopped"], &shows_nothing);
     incident.nothing_has_drifted();
@@ -36,7 +40,14 @@ fn requests_that_are_refused_are_told_of_until_they_are_let_in() {
     incident.stop_load();
     incident.start_load();
     incident.resolves("pager", "MostRequestsRefused");
-    let shows_nothing = [("api_key_validations_total", "nobody comes with a key")];
+    let shows_nothing = [
+        Nothing("auth_attempts_total", "nobody logs in"),
+        Nothing("api_key_validations_total", "nobody comes with a key"),
+        Maybe(
+            r#"MostRequestsRefused: job:http_successes:rate5m{job="backend"}"#,
+            "0 is what it says in the end",
+        ),
+    ];
     incident.is_over(&["MostRequestsRefused"], &shows_nothing);
     incident.nothing_has_drifted();
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::{
     backend, burn,
     incident::{Database, Incident},
-    runbooks::{NO_PANIC, NO_SOCKET, TICKER_ANSWERS},
+    runbooks::{Excuse::Nothing, NO_PANIC, NO_SOCKET, TICKER_ANSWERS},
 };
 
 #[test]
@@ -39,8 +39,8 @@ fn a_full_disk_is_told_of_until_there_is_room() {
     incident.resolves("pager", "HighAPIErrorRate");
     let shows_nothing = [
         NO_PANIC,
-        ("redis_connection_errors_total", "Redis is well"),
-        ("database_pool_acquire_timeouts_total", "nobody waits for a connection"),
+        Nothing("redis_connection_errors_total", "Redis is well"),
+        Nothing("database_pool_acquire_timeouts_total", "nobody waits for a connection"),
     ];
     incident.is_over(&expected, &[&shows_nothing[..], &TICKER_ANSWERS, &NO_SOCKET].concat());
     incident.nothing_has_drifted();

@@ -1,6 +1,9 @@
 //! The backend is stopped, or killed, while clients ask.
 
-use crate::{incident::Incident, runbooks::NO_PANIC};
+use crate::{
+    incident::Incident,
+    runbooks::{Excuse::Nothing, NO_PANIC},
+};
 
 #[test]
 #[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
@@ -20,7 +23,11 @@ fn a_backend_that_is_stopped_under_load_answers_what_it_has_begun_and_is_told_of
     incident.restart();
     incident.start_load();
     incident.resolves("pager", "BackendServiceDown");
-    incident.is_over(&["BackendServiceDown"], &[]);
+    let shows_nothing = [
+        Nothing(r#"sum(up{job="backend"})"#, "0 is what it says"),
+        Nothing("process_start_time_seconds", "it was not restarted yet"),
+    ];
+    incident.is_over(&["BackendServiceDown"], &shows_nothing);
     incident.nothing_has_drifted();
 }
 
@@ -42,8 +49,8 @@ fn a_backend_that_crashes_over_and_over_is_told_of_until_it_stays_up() {
     incident.resolves("pager", "BackendCrashLooping");
     let shows_nothing = [
         NO_PANIC,
-        ("unhandled_exceptions_total", "it is killed"),
-        ("application_errors_total", "it is killed"),
+        Nothing("unhandled_exceptions_total", "it is killed"),
+        Nothing("application_errors_total", "it is killed"),
     ];
     incident.is_over(&["BackendCrashLooping"], &shows_nothing);
     incident.nothing_has_drifted();
