@@ -273,7 +273,7 @@ impl Incident {
     }
 
     /// Waits until nothing pages any more. Sees that nothing has fired but this, and that each query in the runbooks of
-    /// it has shown something while the fault lasted, but for those that have one of these parts, for this reason.
+    /// it has shown something while the fault lasted, but for those that are excused.
     #[track_caller]
     pub(crate) fn is_over(&self, expected: &[&str], shows_nothing: &[Excuse]) {
         // A group is one incident to the pager, and ends with a notification that all of it is over. Of an alert that
