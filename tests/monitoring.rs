@@ -180,6 +180,30 @@ fn prometheus_scrapes_what_runs() {
     }
 }
 
+/// `ScrapeNearDeadline` reads `scrape_timeout_seconds`.
+#[test]
+fn the_deadline_of_a_scrape_is_recorded() {
+    for services in [services(), scaled_out()] {
+        let features: Vec<&str> = list(&services["prometheus"], "command")
+            .filter_map(|argument| argument.strip_prefix("--enable-feature="))
+            .flat_map(|features| features.split(','))
+            .collect();
+        assert!(features.contains(&"extra-scrape-metrics"), "{features:?}");
+    }
+    let alert = text("../alerts/meta.yml");
+    assert!(alert.contains("scrape_timeout_seconds{job=\"backend\"}"));
+}
+
+/// The rules load in vmalert from 1.92 on, which is the first to know `keep_firing_for`.
+#[test]
+fn vmalert_knows_all_fields_of_the_rules() {
+    let services = scaled_out();
+    let image = services["vmalert"]["image"].as_str().expect("an image");
+    let version = image.rsplit_once(":v1.").and_then(|(_, rest)| rest.split('.').next());
+    let minor: u32 = version.and_then(|minor| minor.parse().ok()).expect("a version");
+    assert!(minor >= 92, "{image}");
+}
+
 #[test]
 fn the_agent_scrapes_and_writes_to_what_runs() {
     let services = scaled_out();

@@ -30,6 +30,20 @@ fn texts<'a>(name: &'a str, value: &'a Value, found: &mut Vec<(&'a str, &'a str)
     }
 }
 
+/// Each name in a tree.
+fn keys<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                found.push(name);
+                keys(value, found);
+            }
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| keys(part, found)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// The alerts that matchers name, each of `A|B`.
 fn named(matchers: &Value) -> Vec<&str> {
     let matchers = list(matchers).iter().filter_map(Value::as_str);
@@ -59,9 +73,10 @@ fn it_names_alerts_that_exist() {
 fn an_alert_is_explained_by_none_less_urgent() {
     let urgency = |name: &str| {
         let alert = alerts().into_iter().find(|alert| alert.name == name).expect(name);
-        ["info", "warning", "critical"]
-            .iter()
-            .position(|severity| *severity == alert.label("severity"))
+        // One of severity none is for this purpose alone, and Watchdog explains nothing.
+        let severities = ["info", "warning", "critical", "none"];
+        let urgency = severities.iter().position(|severity| *severity == alert.label("severity"));
+        urgency.expect(name)
     };
     for rule in list(&yaml(CONFIG)["inhibit_rules"]) {
         for source in named(&rule["source_matchers"]) {
@@ -72,16 +87,45 @@ fn an_alert_is_explained_by_none_less_urgent() {
     }
 }
 
+/// A clock here would know no holidays: `MarketClosed` tells it what the rules know.
 #[test]
-fn only_what_night_explains_waits_for_the_market() {
+fn only_the_rules_know_when_the_market_is_open() {
     let config = yaml(CONFIG);
-    let gated: Vec<&Value> = list(&config["route"]["routes"])
+    let mut names = Vec::new();
+    keys(&config, &mut names);
+    let times: Vec<&str> =
+        names.into_iter().filter(|name| name.ends_with("time_intervals")).collect();
+    assert_eq!(times, [""; 0]);
+    let waits: Vec<Vec<&str>> = list(&config["inhibit_rules"])
         .iter()
-        .filter(|route| !list(&route["active_time_intervals"]).is_empty())
+        .filter(|rule| named(&rule["source_matchers"]).contains(&"MarketClosed"))
+        .map(|rule| named(&rule["target_matchers"]))
         .collect();
-    let [route] = gated[..] else { panic!("{gated:?}") };
-    assert_eq!(named(&route["matchers"]), ["NoActiveUsers"]);
-    assert_eq!(route["active_time_intervals"][0], config["time_intervals"][0]["name"]);
+    assert_eq!(waits, [["NoActiveUsers"]]);
+}
+
+/// Whoever must not be told of an alert is nobody, and every alert of severity none is for nobody or for a machine.
+#[test]
+fn severity_none_reaches_no_person() {
+    let config = yaml(CONFIG);
+    let routes = list(&config["route"]["routes"]);
+    let of = |matcher: &str| {
+        routes.iter().position(|route| route["matchers"][0] == matcher).expect("a route")
+    };
+    let (watchdog, none) = (of("alertname=\"Watchdog\""), of("severity=\"none\""));
+    assert_eq!(routes[none]["receiver"], "nobody");
+    assert_eq!(routes[watchdog]["receiver"], "watchdog");
+    // The first route that fits is taken.
+    assert!(watchdog < none);
+    let receivers = list(&config["receivers"]);
+    let nobody = receivers.iter().find(|receiver| receiver["name"] == "nobody");
+    assert_eq!(nobody, Some(&serde_json::json!({"name": "nobody"})));
+    let silent: BTreeSet<String> = alerts()
+        .into_iter()
+        .filter(|alert| alert.label("severity") == "none")
+        .map(|alert| alert.name)
+        .collect();
+    assert!(silent.iter().eq(["AllInstancesDown", "MarketClosed", "Watchdog"]), "{silent:?}");
 }
 
 /// By default Alertmanager forgets after 120 hours that it has told of an alert.

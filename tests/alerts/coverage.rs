@@ -53,8 +53,11 @@ impl Case {
             list(&at["exp_alerts"]).iter().any(|fired| {
                 let labels = strings(&fired["exp_labels"]);
                 let annotations = strings(&fired["exp_annotations"]);
-                alert.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
-                    && annotations.keys().eq(alert.annotations.keys())
+                // One that the rule writes with a template, it gets some value for.
+                let has = |(name, value): (&String, &String)| {
+                    labels.get(name).is_some_and(|found| found == value || value.contains("{{"))
+                };
+                alert.labels.iter().all(has) && annotations.keys().eq(alert.annotations.keys())
             })
         });
         with_all.map(time).min()
@@ -126,12 +129,17 @@ fn each_fires_with_all_that_it_says() {
 
 #[test]
 fn each_resolves() {
-    assert_each("that resolves", Case::resolves);
+    assert_each("that resolves", |case, alert| always_fires(alert) || case.resolves(alert));
 }
 
 #[test]
 fn each_is_silent_when_it_should() {
-    assert_each("that is silent", Case::is_silent);
+    assert_each("that is silent", |case, alert| always_fires(alert) || case.is_silent(alert));
+}
+
+/// Its end is the alarm.
+fn always_fires(alert: &Alert) -> bool {
+    alert.expr == "vector(1)"
 }
 
 /// A counter that restarts is no burst: what `rate` knows of, and a difference does not.

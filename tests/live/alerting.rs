@@ -7,8 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
+use ::http::{Method, StatusCode};
 use backend_metrics::{Metrics, WebsocketConnection};
 use serde_json::{Value, json};
 
@@ -128,11 +130,11 @@ fn a_target_that_is_down_is_told_of_until_it_is_back() {
             "dashboard_url": "/d/backend-api",
         })
     );
-    alertmanager.wait_for(&many_connections, "suppressed");
+    // One instance of two explains no alert of the job.
+    alertmanager.wait_for(&many_connections, "active");
 
     failing.down.store(false, Relaxed);
     notified(&webhook, "/pager", "resolved", &down);
-    alertmanager.wait_for(&many_connections, "active");
 
     for _ in 0..101 {
         busy.metrics.track_websocket_connection("/ws", WebsocketConnection::Disconnected);
@@ -142,4 +144,48 @@ fn a_target_that_is_down_is_told_of_until_it_is_back() {
     let pages = |alert: &Value| alert["labels"]["alertname"] == "BackendServiceDown";
     assert!(paged.iter().all(pages), "{paged:?}");
     assert_eq!(prometheus.warnings(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs Prometheus and Alertmanager: run scripts/test"]
+fn instances_that_are_all_down_explain_what_else_fires() {
+    let webhook = Webhook::start();
+    let config = with_webhooks(&faster(&text(CONFIG), TIMES), webhook.address());
+    let alertmanager = Alertmanager::start(&config);
+    let instances = [Instance::start(), Instance::start()];
+    let fail = |times| {
+        for _ in 0..times {
+            let (status, took) = (StatusCode::INTERNAL_SERVER_ERROR, Duration::from_millis(5));
+            instances[0].metrics.track_http_request(&Method::GET, "/quotes", status, took, (1, 1));
+        }
+    };
+    fail(1);
+    let directory = TempDir::new();
+    let all: Vec<&Instance> = instances.iter().collect();
+    let prometheus = prometheus(&directory, &all, alertmanager.address());
+    prometheus.wait_until_up();
+    prometheus.settle();
+    fail(20);
+    let errors = json!({
+        "alertname": "HighAPIErrorRate",
+        "component": "http",
+        "job": "backend",
+        "severity": "critical",
+    });
+    notified(&webhook, "/pager", "firing", &errors);
+    alertmanager.wait_for(&errors, "active");
+
+    for instance in &instances {
+        instance.down.store(true, Relaxed);
+    }
+    // It fires on, as it does for ten minutes.
+    alertmanager.wait_for(&errors, "suppressed");
+    for instance in &instances {
+        let down = json!({"alertname": "BackendServiceDown", "instance": instance.name()});
+        alertmanager.wait_for(&down, "active");
+    }
+    alertmanager.wait_for(&json!({"alertname": "AllInstancesDown"}), "active");
+    let told = ["/chat", "/digest", "/tickets"].map(|path| webhook.alerts(path));
+    let nobody = |alert: &Value| alert["labels"]["severity"] != "none";
+    assert!(told.iter().flatten().all(nobody), "{told:?}");
 }

@@ -21,6 +21,7 @@ mod faster;
 mod fuzzers;
 mod harness;
 mod http;
+mod notifications;
 #[allow(dead_code, reason = "shared with the tests of the reference backend")]
 mod process;
 #[allow(dead_code, reason = "shared with the tests of the reference backend")]

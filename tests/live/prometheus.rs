@@ -58,6 +58,12 @@ impl Prometheus {
         Self::run(config, "tsdb", &["--enable-feature=exemplar-storage"])
     }
 
+    /// Starts a server for rules that are sped up: an alert that Alertmanager did not get is sent again soon.
+    #[track_caller]
+    pub(crate) fn hurried(config: &str) -> Self {
+        Self::run(config, "tsdb", &["--rules.alert.resend-delay=5s"])
+    }
+
     /// Starts a server to which others may write.
     #[track_caller]
     pub(crate) fn receiving(config: &str) -> Self {

@@ -93,9 +93,12 @@ fn dashboards_get_the_same_answers_from_victoria_metrics() {
 }
 
 /// The shipped rules, evaluated every 5 seconds: one that reads the result of another waits for that one's round.
+/// Without `keep_firing_for`, which needs vmalert 1.92, and Debian's is older.
 fn hurried_rules(directory: &TempDir) -> String {
     for path in expressions::files(&repository().join("alerts"), "yml") {
         let rules = fs::read_to_string(&path).expect("it can be read");
+        let known = |line: &&str| !line.trim_start().starts_with("keep_firing_for:");
+        let rules: String = rules.split_inclusive('\n').filter(known).collect();
         let hurried = rules.replace("interval: 30s", "interval: 5s");
         let name = path.file_name().expect("it is a file");
         fs::write(directory.join(name), hurried).expect("the directory can be written to");
