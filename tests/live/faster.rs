@@ -46,7 +46,7 @@ fn divided(duration: &str, times: u64) -> String {
 
 /// `[5m]`, both parts of `[1m:15s]`, and `offset 5m`; what stands in quotes stays.
 #[track_caller]
-fn with_windows_divided(expr: &str, times: u64) -> String {
+pub(crate) fn with_windows_divided(expr: &str, times: u64) -> String {
     let mut out = String::new();
     let mut rest = expr;
     while let Some(start) = rest.find(['"', '\'', '`', '[', 'o']) {

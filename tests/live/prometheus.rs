@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Prometheus {
     pub(crate) address: SocketAddr,
     // The process ends before its directory goes.
-    _process: Process,
+    process: Process,
     directory: TempDir,
 }
 
@@ -104,12 +104,18 @@ impl Prometheus {
             }
             listening_on(&log).ok_or(log)
         });
-        let this = Self { address, _process: process, directory };
+        let this = Self { address, process, directory };
         eventually(DEADLINE, || match http::get(address, "/-/ready") {
             Ok(response) if response.status == 200 => Ok(()),
             answer => Err(format!("{answer:?}")),
         });
         this
+    }
+
+    /// Has the server read its configuration again.
+    #[allow(dead_code, reason = "not every test changes it")]
+    pub(crate) fn reload(&self) {
+        self.process.signal("HUP");
     }
 
     /// The result of an instant query.

@@ -22,22 +22,33 @@ pub(crate) struct Post {
 pub(crate) struct Webhook {
     server: Server,
     posts: Arc<Mutex<Vec<Post>>>,
+    refused: Arc<Mutex<Option<String>>>,
 }
 
 impl Webhook {
     pub(crate) fn start() -> Self {
         let posts = Arc::new(Mutex::new(Vec::new()));
         let taken = Arc::clone(&posts);
+        let refused = Arc::new(Mutex::new(None));
+        let refuses = Arc::clone(&refused);
         let server = Server::receiving(move |head, body| {
             let post = Post {
                 path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
                 head: head.to_owned(),
                 body: serde_json::from_slice(body).unwrap_or_default(),
             };
+            let refuses = refuses.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = if refuses.as_ref() == Some(&post.path) { 500 } else { 202 };
             taken.lock().unwrap_or_else(PoisonError::into_inner).push(post);
-            Answer { status: 202, content_type: "text/plain".to_owned(), body: b"ok".to_vec() }
+            Answer { status, content_type: "text/plain".to_owned(), body: b"ok".to_vec() }
         });
-        Self { server, posts }
+        Self { server, posts, refused }
+    }
+
+    /// From now on answers with 500 what is posted to this path, if one is given.
+    #[allow(dead_code, reason = "not every test has it fail")]
+    pub(crate) fn refuse(&self, path: Option<&str>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = path.map(str::to_owned);
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -5,6 +5,7 @@ use std::process::Command;
 use crate::{
     backend, burn,
     incident::{Database, Incident},
+    runbooks::{Excuse::Nothing, NO_PANIC, NO_SOCKET, TICKER_ANSWERS},
 };
 
 #[test]
@@ -21,7 +22,14 @@ fn a_full_disk_is_told_of_until_there_is_room() {
             None => program.env_remove(name),
         };
     }
-    let expected = ["API_SLA_Breach_Availability", "HighAPIErrorRate", burn!("api-availability")];
+    let expected = [
+        "APIErrorRateAboveTarget",
+        "API_SLA_Breach_Availability",
+        "EndpointFailing",
+        "HighAPIErrorRate",
+        "OrdersFailing",
+        burn!("api-availability"),
+    ];
     let mut incident = Incident::prepare("disk full", Database::sqlite(), program, &[]);
     incident.begin();
     limit(&incident, "0");
@@ -29,7 +37,12 @@ fn a_full_disk_is_told_of_until_there_is_room() {
     incident.all_fire(&expected);
     limit(&incident, "unlimited");
     incident.resolves("pager", "HighAPIErrorRate");
-    incident.is_over(&expected);
+    let shows_nothing = [
+        NO_PANIC,
+        Nothing("redis_connection_errors_total", "Redis is well"),
+        Nothing("database_pool_acquire_timeouts_total", "nobody waits for a connection"),
+    ];
+    incident.is_over(&expected, &[&shows_nothing[..], &TICKER_ANSWERS, &NO_SOCKET].concat());
     incident.nothing_has_drifted();
 }
 

@@ -1,11 +1,13 @@
 //! What surrounds the backend: servers, clients, and those who watch.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     net::TcpStream,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,11 +17,12 @@ use tokio_tungstenite::tungstenite::{self, Message, client::IntoClientRequest};
 use crate::{
     alertmanager::{Alertmanager, with_webhooks},
     backend::{self, Backend},
-    faster::faster,
-    load::Load,
+    faster::{faster, with_windows_divided},
+    load::{Load, Request, Tally},
     postgres::Postgres,
     prometheus::{Prometheus, Sample},
     redis::Redis,
+    runbooks::{Excuse, Runbooks},
     tempdir::TempDir,
     wait::{DEADLINE, eventually},
     watch::{self, TIMES},
@@ -29,6 +32,9 @@ use crate::{
 /// How long anything of an incident may take. The longest is the page about an error budget: it looks back on 30
 /// minutes.
 const INCIDENT: Duration = Duration::from_mins(4);
+
+/// How often it is looked at.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A page about an error budget, by its objective.
 #[macro_export]
@@ -46,6 +52,11 @@ pub(crate) struct Incident {
     pub(crate) redis: Redis,
     pub(crate) database: Database,
     pub(crate) load: Option<Load>,
+    /// How many have logged in since the backend was started.
+    sessions: u32,
+    /// What clients saw that have been stopped.
+    tally: Tally,
+    runbooks: RefCell<Runbooks>,
     /// From when on alerts count. Before, the rules saw no target, and then a few answers of a backend that starts.
     began: Instant,
     webhook: Webhook,
@@ -76,9 +87,22 @@ impl Database {
 }
 
 impl Incident {
-    /// Starts everything but the clients. `program` runs the backend, which is given these arguments.
+    /// Starts everything but the clients, while the market is open. `program` runs the backend, which is given these
+    /// arguments.
     #[track_caller]
     pub(crate) fn prepare(
+        name: &'static str,
+        database: Database,
+        program: Command,
+        arguments: &[&str],
+    ) -> Self {
+        Self::prepare_while(watch::OPEN, name, database, program, arguments)
+    }
+
+    /// As [`prepare`](Self::prepare), with this calendar.
+    #[track_caller]
+    pub(crate) fn prepare_while(
+        calendar: &str,
         name: &'static str,
         database: Database,
         program: Command,
@@ -94,7 +118,8 @@ impl Incident {
         let config = fs::read_to_string(config).expect("it can be read");
         let alertmanager =
             Alertmanager::start(&with_webhooks(&faster(&config, TIMES), webhook.address()));
-        let prometheus = watch::start(backend.address, Some(alertmanager.address()));
+        let prometheus =
+            watch::start_while(calendar, backend.address, Some(alertmanager.address()));
         // Orders need a price.
         eventually(DEADLINE, || match prometheus.value("ticker_service_ticks_received_total")? {
             ticks if ticks > 100.0 => Ok(()),
@@ -107,6 +132,9 @@ impl Incident {
             redis,
             database,
             load: None,
+            sessions: 0,
+            tally: Tally::default(),
+            runbooks: RefCell::default(),
             began: Instant::now(),
             webhook,
             _alertmanager: alertmanager,
@@ -126,7 +154,7 @@ impl Incident {
     #[track_caller]
     pub(crate) fn begin(&mut self) {
         self.start_load();
-        eventually(DEADLINE, || match self.prometheus.value("sum(http_requests_total)")? {
+        at_last(|| match self.prometheus.value("sum(http_requests_total)")? {
             enough if enough > 300.0 => Ok(()),
             few => Err(format!("{few} answers")),
         });
@@ -148,73 +176,123 @@ impl Incident {
         let listen = self.backend.address.to_string();
         let (database, redis) = (self.database.url(), self.redis.url());
         let arguments = ["--traffic", "0", "--database", &database, "--redis", &redis];
+        self.sessions = 0;
         self.backend = Backend::run(backend::command(&["--listen", &listen]).args(arguments));
     }
 
     /// Starts the clients.
     #[track_caller]
     pub(crate) fn start_load(&mut self) {
-        let token = self.backend.log_in("A-01");
-        self.load = Some(Load::start(self.backend.address, &token));
+        let token = self.log_in("A-01");
+        self.start_load_with(&token);
+    }
+
+    /// Starts clients that call with this token.
+    pub(crate) fn start_load_with(&mut self, token: &str) {
+        self.load = Some(Load::start(self.backend.address, token));
+    }
+
+    #[track_caller]
+    fn log_in(&mut self, account: &str) -> String {
+        self.sessions += 1;
+        self.backend.log_in(account)
+    }
+
+    /// Starts a client more, who asks this every so often.
+    #[track_caller]
+    pub(crate) fn start_load_of(&mut self, request: Request, pause: Duration) {
+        let token = self.log_in("A-02");
+        let more = Load::of(request, pause, self.backend.address, &token);
+        self.load = self.load.take().map(|load| load.and(more));
+    }
+
+    /// Stops the clients.
+    #[track_caller]
+    pub(crate) fn stop_load(&mut self) {
+        self.tally.add(self.load.take().expect("there are clients").stop());
+    }
+
+    /// Waits until a query, whose times are divided as those of the rules are, has a result.
+    #[track_caller]
+    pub(crate) fn comes_true(&self, promql: &str) {
+        let promql = with_windows_divided(promql, TIMES);
+        self.read_until(|| match self.prometheus.query(&promql).as_slice() {
+            [] => Err(format!("nothing of {promql}")),
+            _ => Ok(()),
+        });
+    }
+
+    /// Waits while the fault lasts, and meanwhile reads the runbooks of what fires.
+    #[track_caller]
+    fn read_until(&self, mut ask: impl FnMut() -> Result<(), String>) {
+        let look = || self.runbooks.borrow_mut().look(&self.prometheus);
+        at_last(|| {
+            look();
+            ask()
+        });
+        look();
     }
 
     /// Waits until the receiver is told of an alert.
     #[track_caller]
     pub(crate) fn fires(&self, receiver: &str, alert: &str) {
-        self.is_told(receiver, alert, "firing");
+        let since = Instant::now();
+        self.read_until(|| self.is_told(receiver, alert, "firing"));
+        println!("{}: {alert} fires after {:.0} s", self.name, since.elapsed().as_secs_f64());
     }
 
     /// Waits until the receiver is told that an alert is over.
     #[track_caller]
     pub(crate) fn resolves(&self, receiver: &str, alert: &str) {
-        self.is_told(receiver, alert, "resolved");
-    }
-
-    #[track_caller]
-    fn is_told(&self, receiver: &str, alert: &str, status: &str) {
         let since = Instant::now();
-        eventually(INCIDENT, || {
-            let last = self.told(receiver);
-            match last.get(alert) {
-                Some(found) if found == status => Ok(()),
-                _ => Err(format!("{alert} is not {status}: {last:?}")),
-            }
-        });
-        println!("{}: {alert} {status} after {:.0} s", self.name, since.elapsed().as_secs_f64());
+        at_last(|| self.is_told(receiver, alert, "resolved"));
+        println!("{}: {alert} resolves after {:.0} s", self.name, since.elapsed().as_secs_f64());
     }
 
-    /// Waits until someone is told of every one of these alerts: a fault that ends then has had its consequences.
+    fn is_told(&self, receiver: &str, alert: &str, status: &str) -> Result<(), String> {
+        let last = self.told(receiver);
+        match last.get(alert) {
+            Some(found) if found == status => Ok(()),
+            _ => Err(format!("{alert} is not {status}: {last:?}")),
+        }
+    }
+
+    /// Waits until every one of these alerts has fired, whether someone is told of it or another explains it: a fault
+    /// that ends then has had its consequences.
     #[track_caller]
     pub(crate) fn all_fire(&self, alerts: &[&str]) {
-        eventually(INCIDENT, || {
-            let (pages, chat) = (self.told("pager"), self.told("chat"));
-            let is_silent =
-                |alert: &&&str| !pages.contains_key(**alert) && !chat.contains_key(**alert);
-            match alerts.iter().find(is_silent) {
-                None => Ok(()),
-                Some(silent) => Err(format!("nobody is told of {silent}: {pages:?}, {chat:?}")),
+        self.read_until(|| {
+            let fired = watch::fired(&self.prometheus, self.began);
+            let silent: Vec<_> = alerts.iter().filter(|alert| !fired.contains(**alert)).collect();
+            if silent.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{silent:?} did not fire: {fired:?}"))
             }
         });
     }
 
-    /// Waits until nothing pages any more, and sees that nothing has fired but this.
+    /// Waits until nothing pages any more. Sees that nothing has fired but this, and that each query in the runbooks of
+    /// it has shown something while the fault lasted, but for those that are excused.
     #[track_caller]
-    pub(crate) fn is_over(&self, expected: &[&str]) {
-        eventually(INCIDENT, || {
-            let pages = self.told("pager");
-            if pages.values().all(|status| status == "resolved") {
+    pub(crate) fn is_over(&self, expected: &[&str], shows_nothing: &[Excuse]) {
+        // A group is one incident to the pager, and ends with a notification that all of it is over. Of an alert that
+        // another explains by then it is not told by name.
+        at_last(|| {
+            let posts = self.webhook.posts("/pager").into_iter();
+            let groups: BTreeMap<_, _> = posts
+                .map(|post| (text(&post.body["groupKey"]), text(&post.body["status"])))
+                .collect();
+            if groups.values().all(|status| status == "resolved") {
                 Ok(())
             } else {
-                Err(format!("{pages:?}"))
+                Err(format!("{groups:?}"))
             }
         });
-        let mut fired = watch::fired(&self.prometheus, self.began);
-        // Nobody is told of the milder one beside the other, so no fault lasts until it is due.
-        if fired.contains("HighAPIErrorRate") {
-            fired.remove("APIErrorRateAboveTarget");
-        }
-        let expected = expected.iter().copied().map(str::to_owned).collect();
+        let fired = watch::fired(&self.prometheus, self.began);
+        let expected: BTreeSet<_> = expected.iter().copied().map(str::to_owned).collect();
         assert_eq!(fired, expected, "{}", self.name);
+        self.runbooks.borrow().check(self.name, shows_nothing);
     }
 
     /// What a receiver was told last of each alert.
@@ -226,7 +304,8 @@ impl Incident {
     /// Stops the clients, and compares what they and the servers say with what Prometheus says.
     #[track_caller]
     pub(crate) fn nothing_has_drifted(&mut self) {
-        let tally = self.load.take().expect("there are clients").stop();
+        self.stop_load();
+        let tally = &self.tally;
         assert_eq!(tally.unanswered, [""; 0]);
         let of_clients =
             |endpoint: &str| tally.answers.keys().any(|(_, known, _)| known == endpoint);
@@ -308,7 +387,7 @@ impl Incident {
             r#"http_client_active_requests{upstream="ticker"}"#.to_owned(),
             Box::new(|| 1.0),
         ));
-        levels.push(("active_sessions".to_owned(), Box::new(|| 1.0)));
+        levels.push(("active_sessions".to_owned(), Box::new(|| f64::from(self.sessions))));
         let instruments = || self.prometheus.value("fo_instruments_cached").unwrap_or(f64::NAN);
         levels.push(("ticker_service_subscriptions_active".to_owned(), Box::new(instruments)));
         let redis = || f64::from(self.redis.clients());
@@ -335,6 +414,16 @@ impl Incident {
         }
         levels
     }
+}
+
+/// Waits for what may take as long as an incident.
+#[track_caller]
+fn at_last(mut ask: impl FnMut() -> Result<(), String>) {
+    eventually(INCIDENT, || {
+        // Many wait, on one machine.
+        thread::sleep(PAUSE);
+        ask()
+    });
 }
 
 fn text(value: &Value) -> String {

@@ -12,6 +12,7 @@ mod alertmanager;
 #[path = "../live/backend.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod backend;
+mod clients;
 mod crowd;
 mod disk;
 #[path = "../../../../tests/alerts/duration.rs"]
@@ -25,6 +26,7 @@ mod faster;
 mod http;
 mod incident;
 mod load;
+mod monitoring;
 #[path = "../live/postgres.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod postgres;
@@ -37,6 +39,7 @@ mod prometheus;
 #[path = "../live/redis.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod redis;
+mod runbooks;
 #[path = "../../../../tests/live/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
 mod server;
@@ -47,6 +50,7 @@ mod tempdir;
 mod ticker;
 #[path = "../../../../tests/live/wait.rs"]
 mod wait;
+#[allow(dead_code, reason = "shared with other tests")]
 mod watch;
 #[path = "../../../../tests/live/webhook.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]

@@ -1,6 +1,9 @@
-//! The backend is stopped while clients ask.
+//! The backend is stopped, or killed, while clients ask.
 
-use crate::incident::Incident;
+use crate::{
+    incident::Incident,
+    runbooks::{Excuse::Nothing, NO_PANIC},
+};
 
 #[test]
 #[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
@@ -20,6 +23,35 @@ fn a_backend_that_is_stopped_under_load_answers_what_it_has_begun_and_is_told_of
     incident.restart();
     incident.start_load();
     incident.resolves("pager", "BackendServiceDown");
-    incident.is_over(&["BackendServiceDown"]);
+    let shows_nothing = [
+        Nothing(r#"sum(up{job="backend"})"#, "0 is what it says"),
+        Nothing("process_start_time_seconds", "it was not restarted yet"),
+    ];
+    incident.is_over(&["BackendServiceDown"], &shows_nothing);
+    incident.nothing_has_drifted();
+}
+
+#[test]
+#[ignore = "needs PostgreSQL, Redis, Prometheus and Alertmanager: run scripts/test"]
+fn a_backend_that_crashes_over_and_over_is_told_of_until_it_stays_up() {
+    let mut incident = Incident::healthy("crashes");
+    for crash in 1..=5 {
+        // They lose what they wait for.
+        incident.load.take().expect("there are clients").stop();
+        incident.backend.signal("KILL");
+        incident.backend.end();
+        incident.restart();
+        incident.start_load();
+        // A start that is not scraped is not seen.
+        incident.comes_true(&format!("changes(process_start_time_seconds[1h]) >= {crash}"));
+    }
+    incident.fires("pager", "BackendCrashLooping");
+    incident.resolves("pager", "BackendCrashLooping");
+    let shows_nothing = [
+        NO_PANIC,
+        Nothing("unhandled_exceptions_total", "it is killed"),
+        Nothing("application_errors_total", "it is killed"),
+    ];
+    incident.is_over(&["BackendCrashLooping"], &shows_nothing);
     incident.nothing_has_drifted();
 }

@@ -3,6 +3,7 @@
 use crate::{
     backend, burn,
     incident::{Database, Incident},
+    runbooks::{Excuse::Nothing, NO_SOCKET},
 };
 
 #[test]
@@ -21,7 +22,15 @@ fn a_slow_ticker_service_is_told_of_until_it_is_fast() {
     incident.all_fire(&expected);
     incident.backend.signal("USR1");
     incident.resolves("chat", "TickerServiceHighLatency");
-    incident.is_over(&expected);
+    let shows_nothing = [
+        Nothing(r#"cache_layer="l2_redis""#, "nothing is asked of Redis"),
+        Nothing(r#"http_requests_total{job="backend",status=~"5.."}"#, "no request fails"),
+        Nothing("database_pool_acquire_timeouts_total", "nobody waits for a connection"),
+        Nothing("ticker_service_errors_total", "it answers, late"),
+        Nothing("ticker_service_retries_total", "it answers, late"),
+        Nothing("ticker_service_circuit_breaker_state", "it answers, late"),
+    ];
+    incident.is_over(&expected, &[&shows_nothing[..], &NO_SOCKET].concat());
     incident.nothing_has_drifted();
 }
 
@@ -34,7 +43,7 @@ fn a_dead_ticker_service_is_told_of_until_it_answers() {
     incident.backend.signal("USR1");
     incident.resolves("pager", "CircuitBreakerOpen");
     // Orders go by an estimate.
-    incident.is_over(&["CircuitBreakerOpen"]);
+    incident.is_over(&["CircuitBreakerOpen"], &[]);
     incident.nothing_has_drifted();
 }
 

@@ -21,17 +21,35 @@ use crate::{
 /// What every duration of the rules is divided by.
 pub(crate) const TIMES: u64 = 20;
 
-const FIRING: &str = r#"ALERTS{alertstate="firing",alert_class!="ticket"}"#;
+/// Of severity `none` are those that only explain others.
+const FIRING: &str = r#"ALERTS{alertstate="firing",alert_class!="ticket",severity!="none"}"#;
 
-/// Starts a Prometheus that scrapes the backend every second, and waits until it has.
+/// Calendars in place of the shipped one, so that a test says the same at any hour: the rules take part that look at
+/// the market while it is open, or none of them.
+pub(crate) const OPEN: &str =
+    "{record: nse:special_session:bool, labels: {session: test}, expr: vector(1)}";
+pub(crate) const CLOSED: &str =
+    "{record: nse:holiday:date, labels: {holiday: test}, expr: nse:local_date:number}";
+
+/// Starts a Prometheus that scrapes the backend every second, and waits until it has. The market is open.
 #[track_caller]
 pub(crate) fn start(backend: SocketAddr, alertmanager: Option<SocketAddr>) -> Prometheus {
+    start_while(OPEN, backend, alertmanager)
+}
+
+/// As [`start`], with this calendar.
+#[track_caller]
+pub(crate) fn start_while(
+    calendar: &str,
+    backend: SocketAddr,
+    alertmanager: Option<SocketAddr>,
+) -> Prometheus {
     // The files are read once, at the start.
     let directory = TempDir::new();
     let alertmanagers = alertmanager.map(|address| address.to_string());
     let config = json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "rule_files": rules(&directory),
+        "rule_files": rules_while(calendar, &directory),
         "alerting": {"alertmanagers": [
             {"static_configs": [{"targets": Vec::from_iter(alertmanagers)}]},
         ]},
@@ -52,7 +70,7 @@ pub(crate) fn start(backend: SocketAddr, alertmanager: Option<SocketAddr>) -> Pr
 #[track_caller]
 pub(crate) fn wait_until_quiet(prometheus: &Prometheus) -> Instant {
     eventually(DEADLINE, || {
-        let firing = names(prometheus, FIRING);
+        let firing = firing(prometheus);
         if firing.is_empty() { Ok(Instant::now()) } else { Err(format!("{firing:?}")) }
     })
 }
@@ -79,12 +97,30 @@ pub(crate) fn name(labels: &Value) -> String {
     }
 }
 
-/// The shipped rules, sped up; gives their files.
+/// The alerts that fire now.
+#[track_caller]
+pub(crate) fn firing(prometheus: &Prometheus) -> BTreeSet<String> {
+    names(prometheus, FIRING)
+}
+
+/// The shipped rules, sped up, while the market is open; gives their files.
 pub(crate) fn rules(directory: &TempDir) -> Vec<String> {
+    rules_while(OPEN, directory)
+}
+
+fn rules_while(calendar: &str, directory: &TempDir) -> Vec<String> {
     let files = expressions::files(&repository().join("alerts"), "yml");
     let files = files.iter().map(|path| {
-        let copy = directory.join(path.file_name().expect("it is a file"));
-        let rules = fs::read_to_string(path).expect("it can be read");
+        let name = path.file_name().expect("it is a file");
+        let copy = directory.join(name);
+        let rules = if name == "calendar.yml" {
+            format!(
+                "groups: [{{name: exchange_calendar, interval: 1m, rules: [\
+                 {calendar}, {{record: nse:calendar_complete_until:date, expr: vector(99991231)}}]}}]"
+            )
+        } else {
+            fs::read_to_string(path).expect("it can be read")
+        };
         fs::write(&copy, faster(&rules, TIMES)).expect("the directory can be written to");
         copy.display().to_string()
     });

@@ -87,6 +87,17 @@ impl Postgres {
         self.psql(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// Sets what a setting is for everyone, those that are connected as well, or what it was.
+    #[track_caller]
+    pub(crate) fn set(&self, setting: &str, value: Option<&str>) {
+        let change = value.map_or_else(
+            || format!("ALTER SYSTEM RESET {setting}"),
+            |value| format!("ALTER SYSTEM SET {setting} = {value}"),
+        );
+        self.query(&change);
+        self.query("SELECT pg_reload_conf()");
+    }
+
     /// How many statements that read or change rows the backend has sent, apart from those that create tables.
     pub(crate) fn statements(&self) -> u32 {
         const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];

@@ -67,6 +67,13 @@ impl Redis {
         u32::try_from(clients).expect("they are few") - 1
     }
 
+    /// Lets clients, those that are connected as well, read and write no key, or do so again.
+    #[track_caller]
+    pub(crate) fn refuse(&self, refuse: bool) {
+        let rules: &[&str] = if refuse { &["-@read", "-@write"] } else { &["+@all"] };
+        assert_eq!(self.command(&[&["ACL", "SETUSER", "default"], rules].concat()), "OK");
+    }
+
     fn command(&self, command: &[&str]) -> String {
         let output =
             Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(command).output();
