@@ -30,15 +30,19 @@ impl Webhook {
         let posts = Arc::new(Mutex::new(Vec::new()));
         let taken = Arc::clone(&posts);
         let refused = Arc::new(Mutex::new(None));
-        let refuses = Arc::clone(&refused);
+        let path_refused = Arc::clone(&refused);
         let server = Server::receiving(move |head, body| {
             let post = Post {
                 path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
                 head: head.to_owned(),
                 body: serde_json::from_slice(body).unwrap_or_default(),
             };
-            let refuses = refuses.lock().unwrap_or_else(PoisonError::into_inner);
-            let status = if refuses.as_ref() == Some(&post.path) { 500 } else { 202 };
+            let is_refused = path_refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()
+                .is_some_and(|path| *path == post.path);
+            let status = if is_refused { 500 } else { 202 };
             taken.lock().unwrap_or_else(PoisonError::into_inner).push(post);
             Answer { status, content_type: "text/plain".to_owned(), body: b"ok".to_vec() }
         });

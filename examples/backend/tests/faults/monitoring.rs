@@ -102,7 +102,7 @@ fn a_fault_of_the_monitoring_is_told_of_until_it_is_mended() {
     });
     let prometheus = Prometheus::start(&config.to_string());
     write("own.json", &json!([{"targets": [prometheus.address.to_string()]}]).to_string());
-    eventually(DEADLINE, || prometheus.value(r#"prometheus_config_last_reload_successful == 1"#));
+    eventually(DEADLINE, || prometheus.value("prometheus_config_last_reload_successful == 1"));
     // Which fires before the first scrape.
     prometheus.wait_for(r#"absent(ALERTS{alertname="BackendServiceDown"})"#, 1.0);
     prometheus.wait_for("pg_up", 1.0);

@@ -19,6 +19,7 @@ mod http;
 mod jobs;
 mod outages;
 mod panels;
+#[allow(dead_code, reason = "shared with other tests")]
 mod postgres;
 #[path = "../../../../tests/live/process.rs"]
 #[allow(dead_code, reason = "shared with the tests of the library")]
