@@ -210,6 +210,8 @@ fn requests(
             };
             (request, sample.value.parse::<u64>().expect("it is a count"))
         })
+        // A failure stands at zero beside what was answered.
+        .filter(|(_, count)| *count > 0)
         .collect();
     let mut seen: BTreeMap<_, _> = tally
         .answers
