@@ -252,9 +252,11 @@ impl Servers<'_> {
         });
     }
 
-    /// How many samples of each series of the replicas are in the window.
+    /// How many samples of each series of the replicas are in the window. What rules add to them is of another moment
+    /// in vmalert.
     fn samples(&self, end: f64) -> [BTreeMap<Labels, usize>; 2] {
-        let selector = format!(r#"{{job="backend",instance!=""}}[{WINDOW}s]"#);
+        let scraped = r#"{job="backend",instance!="",__name__!~".*:.*|ALERTS.*"}"#;
+        let selector = format!("{scraped}[{WINDOW}s]");
         let query = format!("/api/v1/query?time={end}&query={}", percent_encode(&selector));
         [self.prometheus.api(&query), self.victoria.api(&query)].map(|data| {
             let series = data["result"].as_array().expect("a matrix is a list").iter();
