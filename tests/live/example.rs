@@ -62,7 +62,9 @@ const RESULTS: &[(&str, f64)] = &[
     (r#"http_requests_total{job="$",method="GET",endpoint="unmatched",status="404"}"#, 3.0),
     // The scrapes are left out.
     (r#"sum(http_requests_total{job="$"})"#, 32.0),
-    (r#"count(http_requests_total{job="$"})"#, 7.0),
+    (r#"count(http_requests_total{job="$",status!="500"})"#, 7.0),
+    // A failure stands at zero for each route.
+    (r#"count(http_requests_total{job="$",status="500"} == 0)"#, 5.0),
     (r#"sum(http_request_duration_seconds_count{job="$"})"#, 32.0),
     (r#"sum(http_time_to_first_byte_seconds_count{job="$"})"#, 32.0),
     (r#"sum(http_requests_cancelled_total{job="$"})"#, 0.0),
