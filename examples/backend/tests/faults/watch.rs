@@ -5,7 +5,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -15,11 +15,14 @@ use crate::{
     faster::faster,
     prometheus::{Prometheus, Sample},
     tempdir::TempDir,
-    wait::{DEADLINE, eventually},
+    wait::eventually,
 };
 
 /// What every duration of the rules is divided by.
 pub(crate) const TIMES: u64 = 20;
+
+/// How long the alerts of a start may fire: some look back on 30 minutes and keep firing for a few more.
+const START: Duration = Duration::from_mins(2);
 
 /// Of severity `none` are those that only explain others.
 const FIRING: &str = r#"ALERTS{alertstate="firing",alert_class!="ticket",severity!="none"}"#;
@@ -69,7 +72,7 @@ pub(crate) fn start_while(
 /// Tickets never do: they look back on more than the test takes, and so on a start on a busy machine.
 #[track_caller]
 pub(crate) fn wait_until_quiet(prometheus: &Prometheus) -> Instant {
-    eventually(DEADLINE, || {
+    eventually(START, || {
         let firing = firing(prometheus);
         if firing.is_empty() { Ok(Instant::now()) } else { Err(format!("{firing:?}")) }
     })
