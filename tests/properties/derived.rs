@@ -10,7 +10,7 @@ use backend_metrics::{PoolStats, labels::ErrorSeverity};
 use crate::{
     arguments::PoolSource,
     contract::{FAMILIES, family},
-    model::Model,
+    model::{Model, cut},
 };
 
 /// What has to be kept for it.
@@ -193,6 +193,7 @@ impl Model {
         if !self.has_open(family.subsystem, "pool", name) {
             return;
         }
+        let name = &*cut(name);
         for state in ["active", "idle", "total"] {
             let level = match (source, state) {
                 (PoolSource::Open(stats), "active") => Some(stats.active),

@@ -441,7 +441,7 @@ impl Model {
 }
 
 /// As much of a text as a label value has room for.
-fn cut(value: &str) -> String {
+pub(crate) fn cut(value: &str) -> String {
     let ends = value.char_indices().map(|(start, character)| start + character.len_utf8());
     let end = ends.take_while(|end| *end <= LONGEST).last().unwrap_or(0);
     value[..end].to_owned()
